@@ -1,0 +1,75 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// The rooms of the house and who may import whom: docs/architecture.md. `make lint` holds this file against the code.
+let strict: [SwiftSetting] = [.swiftLanguageMode(.v6)]
+
+func room(_ name: String, _ dependencies: [Target.Dependency] = [], path: String? = nil) -> Target {
+    .target(name: name, dependencies: dependencies, path: path ?? "Sources/\(name)", swiftSettings: strict)
+}
+
+func shim(_ name: String) -> Target {
+    .target(name: name, path: "Sources/\(name)", cSettings: [.define("_GNU_SOURCE")])
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: strict)
+}
+
+let package = Package(
+    name: "kvm-runtime",
+    products: [
+        .executable(name: "kvm-runtime", targets: ["kvm-runtime"]),
+        .executable(name: "kvm-vmm", targets: ["kvm-vmm"]),
+        // What the guest's agent (guest-agent/, a package of its own) shares with the host.
+        .library(name: "AgentRooms", targets: ["CLinux", "LinuxSys", "JSON", "OCISpec", "AgentProtocol"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    ],
+    targets: [
+        shim("CLinux"),
+        shim("CSpawn"),
+        shim("CKVM"),
+        room("LinuxSys", ["CLinux"]),
+        room("JSON"),
+        room("OCISpec", ["JSON"]),
+        room("AgentProtocol"),
+        room("GuestMemory", ["LinuxSys"]),
+        room("Virtio", ["GuestMemory"]),
+        room("VirtioVsock", ["Virtio", "LinuxSys"], path: "Sources/VirtioDevices/Vsock"),
+        room("VhostUser", ["VirtioVsock", "Virtio", "GuestMemory", "LinuxSys"]),
+        room("KVM", ["CKVM", "LinuxSys"]),
+        room("VMDriver", ["LinuxSys"]),
+        room("QEMUDriver", ["VMDriver", "LinuxSys", "CSpawn", "JSON"]),
+        room("StateStore", ["LinuxSys", "OCISpec", "JSON"]),
+        room(
+            "Runtime",
+            [
+                "LinuxSys", "CSpawn", "JSON", "OCISpec", "AgentProtocol", "KVM", "VMDriver", "QEMUDriver", "StateStore",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        .executableTarget(
+            name: "kvm-runtime",
+            dependencies: [
+                "Runtime", "LinuxSys",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "Sources/kvm-runtime", swiftSettings: strict),
+        .executableTarget(
+            name: "kvm-vmm", dependencies: ["VhostUser", "VirtioVsock", "LinuxSys"], path: "Sources/kvm-vmm",
+            swiftSettings: strict),
+        tests("LinuxSysTests", ["LinuxSys"]),
+        tests("JSONTests", ["JSON"]),
+        tests("OCISpecTests", ["OCISpec", "JSON"]),
+        tests("AgentProtocolTests", ["AgentProtocol"]),
+        tests("VirtioTests", ["Virtio", "GuestMemory", "LinuxSys"]),
+        tests("VirtioVsockTests", ["VirtioVsock", "Virtio", "GuestMemory", "LinuxSys"]),
+        tests("VhostUserTests", ["VhostUser", "VirtioVsock", "Virtio", "GuestMemory", "LinuxSys"]),
+        tests("KVMTests", ["KVM", "LinuxSys"]),
+        tests("QEMUDriverTests", ["QEMUDriver", "VMDriver", "LinuxSys", "JSON"]),
+        tests("StateStoreTests", ["StateStore", "OCISpec", "LinuxSys"]),
+        tests("RuntimeTests", ["Runtime", "OCISpec", "AgentProtocol", "LinuxSys", "JSON"]),
+        tests("EndToEndTests", ["LinuxSys", "JSON"]),
+    ]
+)

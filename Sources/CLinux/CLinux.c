@@ -1,0 +1,237 @@
+#include "CLinux.h"
+
+#include <linux/openat2.h>
+#include <linux/random.h>
+#include <linux/vm_sockets.h>
+#include <net/if.h>
+#include <sys/random.h>
+
+int clinux_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }
+
+int clinux_openat(int directory, const char *path, int flags, mode_t mode) {
+    return openat(directory, path, flags, mode);
+}
+
+int clinux_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
+    struct open_how how = {.flags = flags, .mode = mode, .resolve = resolve};
+    return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+}
+
+int clinux_fcntl(int fd, int command, int argument) { return fcntl(fd, command, argument); }
+
+int clinux_ioctl_int(int fd, unsigned long request, int value) { return ioctl(fd, request, value); }
+
+int clinux_ioctl_ptr(int fd, unsigned long request, void *pointer) { return ioctl(fd, request, pointer); }
+
+int clinux_get_window_size(int fd, uint16_t *rows, uint16_t *columns) {
+    struct winsize size = {0};
+    if (ioctl(fd, TIOCGWINSZ, &size) < 0) return -1;
+    *rows = size.ws_row;
+    *columns = size.ws_col;
+    return 0;
+}
+
+int clinux_set_window_size(int fd, uint16_t rows, uint16_t columns) {
+    struct winsize size = {.ws_row = rows, .ws_col = columns};
+    return ioctl(fd, TIOCSWINSZ, &size);
+}
+
+int clinux_set_controlling_terminal(int fd) { return ioctl(fd, TIOCSCTTY, 0); }
+
+int clinux_pidfd_open(pid_t pid, unsigned int flags) { return (int)syscall(SYS_pidfd_open, pid, flags); }
+
+int clinux_pidfd_send_signal(int pidfd, int signal) {
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+int clinux_memfd_create(const char *name, unsigned int flags) { return memfd_create(name, flags); }
+
+int clinux_gettid(void) { return (int)syscall(SYS_gettid); }
+
+int clinux_prctl(int option, unsigned long argument) { return prctl(option, argument, 0UL, 0UL, 0UL); }
+
+int clinux_close_range(unsigned int first, unsigned int last, unsigned int flags) {
+    return (int)syscall(SYS_close_range, first, last, flags);
+}
+
+int clinux_getrandom(void *buffer, size_t length) {
+    unsigned char *at = buffer;
+    while (length > 0) {
+        ssize_t got = getrandom(at, length, 0);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return -1;
+        at += got;
+        length -= (size_t)got;
+    }
+    return 0;
+}
+
+int clinux_exited(int status) { return WIFEXITED(status); }
+int clinux_exit_status(int status) { return WEXITSTATUS(status); }
+int clinux_signaled(int status) { return WIFSIGNALED(status); }
+int clinux_term_signal(int status) { return WTERMSIG(status); }
+int clinux_sigrtmin(void) { return SIGRTMIN; }
+int clinux_sigrtmax(void) { return SIGRTMAX; }
+
+static int vsock_socket(void) { return socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); }
+
+// Closes fd, keeps errno.
+static int fail_close(int fd) {
+    int code = errno;
+    close(fd);
+    errno = code;
+    return -1;
+}
+
+int clinux_vsock_listen(uint32_t port, int backlog) {
+    int fd = vsock_socket();
+    if (fd < 0) return -1;
+    struct sockaddr_vm address = {.svm_family = AF_VSOCK, .svm_port = port, .svm_cid = VMADDR_CID_ANY};
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, backlog) < 0) return fail_close(fd);
+    return fd;
+}
+
+int clinux_vsock_connect(uint32_t cid, uint32_t port) {
+    int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    struct sockaddr_vm address = {.svm_family = AF_VSOCK, .svm_port = port, .svm_cid = cid};
+    int result;
+    do result = connect(fd, (struct sockaddr *)&address, sizeof address);
+    while (result < 0 && errno == EINTR);
+    if (result < 0) return fail_close(fd);
+    if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0) return fail_close(fd);
+    return fd;
+}
+
+int clinux_vsock_peer(int fd, uint32_t *cid, uint32_t *port) {
+    struct sockaddr_vm address = {0};
+    socklen_t length = sizeof address;
+    if (getpeername(fd, (struct sockaddr *)&address, &length) < 0) return -1;
+    if (address.svm_family != AF_VSOCK) {
+        errno = EAFNOSUPPORT;
+        return -1;
+    }
+    *cid = address.svm_cid;
+    *port = address.svm_port;
+    return 0;
+}
+
+static int unix_address(const char *path, struct sockaddr_un *address) {
+    size_t length = strlen(path);
+    if (length >= sizeof address->sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    memcpy(address->sun_path, path, length);
+    return 0;
+}
+
+int clinux_unix_bind(int fd, const char *path) {
+    struct sockaddr_un address;
+    if (unix_address(path, &address) < 0) return -1;
+    return bind(fd, (struct sockaddr *)&address, sizeof address);
+}
+
+int clinux_unix_connect(int fd, const char *path) {
+    struct sockaddr_un address;
+    if (unix_address(path, &address) < 0) return -1;
+    return connect(fd, (struct sockaddr *)&address, sizeof address);
+}
+
+enum { MAX_FDS = 64 };
+
+ssize_t clinux_send_fds(int socket, const void *bytes, size_t length, const int *fds, size_t count, int flags) {
+    if (count > MAX_FDS) {
+        errno = EINVAL;
+        return -1;
+    }
+    union {
+        char room[CMSG_SPACE(MAX_FDS * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = length};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (count > 0) {
+        memset(&control, 0, sizeof control);
+        message.msg_control = control.room;
+        message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(header), fds, count * sizeof(int));
+    }
+    ssize_t sent;
+    do sent = sendmsg(socket, &message, flags | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent;
+}
+
+ssize_t clinux_receive_fds(int socket, void *bytes, size_t length, int *fds, size_t *count, int *truncated, int flags) {
+    union {
+        char room[CMSG_SPACE(MAX_FDS * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec part = {.iov_base = bytes, .iov_len = length};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
+    size_t room = *count;
+    *count = 0;
+    *truncated = 0;
+    ssize_t got;
+    do got = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
+    while (got < 0 && errno == EINTR);
+    if (got < 0) return -1;
+    if (message.msg_flags & MSG_CTRUNC) *truncated = 1;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+        size_t here = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < here; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof fd);
+            if (*count < room) {
+                fds[(*count)++] = fd;
+            } else {
+                close(fd);
+                *truncated = 1;
+            }
+        }
+    }
+    return got;
+}
+
+int clinux_accept(int listener, int flags) { return accept4(listener, NULL, NULL, flags); }
+
+int clinux_ignore_signal(int number) { return signal(number, SIG_IGN) == SIG_ERR ? -1 : 0; }
+
+int clinux_errno(void) { return errno; }
+
+const char *clinux_strerror(int code) {
+    const char *text = strerrordesc_np(code);
+    return text ? text : "unknown error";
+}
+
+int clinux_add_entropy(int fd, const void *bytes, size_t length) {
+    // struct rand_pool_info: two ints, then the bytes.
+    int pool[2 + 128];
+    if (length > sizeof pool - 2 * sizeof(int)) {
+        errno = EINVAL;
+        return -1;
+    }
+    pool[0] = (int)(length * 8);
+    pool[1] = (int)length;
+    memcpy(pool + 2, bytes, length);
+    return ioctl(fd, RNDADDENTROPY, pool);
+}
+
+int clinux_loopback_up(void) {
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    struct ifreq request = {.ifr_flags = IFF_UP | IFF_RUNNING};
+    strcpy(request.ifr_name, "lo");
+    if (ioctl(fd, SIOCSIFFLAGS, &request) < 0) return fail_close(fd);
+    close(fd);
+    return 0;
+}

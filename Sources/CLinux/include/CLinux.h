@@ -1,0 +1,106 @@
+// What Swift can't call on Linux: variadic functions, function-like macros, and structs whose layout
+// hides in headers that Glibc's module map leaves out. Every function returns -1 and sets errno, as its system call.
+#ifndef CLINUX_H
+#define CLINUX_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <sys/statfs.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+// open, openat and fcntl are variadic.
+int clinux_open(const char *path, int flags, mode_t mode);
+int clinux_openat(int directory, const char *path, int flags, mode_t mode);
+// openat2(2): no wrapper in glibc 2.36.
+int clinux_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
+int clinux_fcntl(int fd, int command, int argument);
+
+// ioctl is variadic; one name for each kind of argument.
+int clinux_ioctl_int(int fd, unsigned long request, int value);
+int clinux_ioctl_ptr(int fd, unsigned long request, void *pointer);
+int clinux_get_window_size(int fd, uint16_t *rows, uint16_t *columns);
+int clinux_set_window_size(int fd, uint16_t rows, uint16_t columns);
+int clinux_set_controlling_terminal(int fd);
+
+// pidfd_open(2), pidfd_send_signal(2), waitid(P_PIDFD): no wrappers in glibc 2.35 and before.
+int clinux_pidfd_open(pid_t pid, unsigned int flags);
+int clinux_pidfd_send_signal(int pidfd, int signal);
+int clinux_memfd_create(const char *name, unsigned int flags);
+int clinux_gettid(void);
+int clinux_prctl(int option, unsigned long argument);
+int clinux_close_range(unsigned int first, unsigned int last, unsigned int flags);
+int clinux_getrandom(void *buffer, size_t length);
+
+// The macros of wait(2).
+int clinux_exited(int status);
+int clinux_exit_status(int status);
+int clinux_signaled(int status);
+int clinux_term_signal(int status);
+
+// A real-time signal number (SIGRTMIN and SIGRTMAX are function calls in glibc).
+int clinux_sigrtmin(void);
+int clinux_sigrtmax(void);
+
+// AF_VSOCK: sockaddr_vm is in a kernel header.
+int clinux_vsock_listen(uint32_t port, int backlog);
+int clinux_vsock_connect(uint32_t cid, uint32_t port);
+int clinux_vsock_peer(int fd, uint32_t *cid, uint32_t *port);
+
+// AF_UNIX: sun_path is a tuple in Swift. A path longer than sun_path is ENAMETOOLONG.
+int clinux_unix_bind(int fd, const char *path);
+int clinux_unix_connect(int fd, const char *path);
+
+// One message with descriptors (SCM_RIGHTS): the CMSG macros. flags: as sendmsg(2).
+ssize_t clinux_send_fds(int socket, const void *bytes, size_t length, const int *fds, size_t count, int flags);
+// *count: in the room in fds, out how many came. Descriptors that did not fit are closed and *truncated is set.
+ssize_t clinux_receive_fds(int socket, void *bytes, size_t length, int *fds, size_t *count, int *truncated, int flags);
+
+int clinux_errno(void);
+// strerror into the caller's buffer, the same text in every locale.
+const char *clinux_strerror(int code);
+
+// The guest's set-up.
+int clinux_add_entropy(int fd, const void *bytes, size_t length);
+int clinux_loopback_up(void);
+
+// Accepts one connection: accept4(2) needs _GNU_SOURCE, which Swift does not import headers with.
+int clinux_accept(int listener, int flags);
+int clinux_ignore_signal(int signal);
+
+enum { CLINUX_O_PATH = 010000000, CLINUX_O_TMPFILE = 020200000 };
+
+extern char **environ;
+
+#endif
