@@ -1,5 +1,6 @@
 #include "CLinux.h"
 
+#include <linux/capability.h>
 #include <linux/openat2.h>
 #include <linux/random.h>
 #include <linux/vm_sockets.h>
@@ -38,6 +39,12 @@ int clinux_set_window_size(int fd, uint16_t rows, uint16_t columns) {
 
 int clinux_set_controlling_terminal(int fd) { return ioctl(fd, TIOCSCTTY, 0); }
 
+int clinux_unlock_pty(int master, int *number) {
+    int unlocked = 0;
+    if (ioctl(master, TIOCSPTLCK, &unlocked) < 0) return -1;
+    return ioctl(master, TIOCGPTN, number);
+}
+
 int clinux_pidfd_open(pid_t pid, unsigned int flags) { return (int)syscall(SYS_pidfd_open, pid, flags); }
 
 int clinux_pidfd_send_signal(int pidfd, int signal) {
@@ -49,6 +56,17 @@ int clinux_memfd_create(const char *name, unsigned int flags) { return memfd_cre
 int clinux_gettid(void) { return (int)syscall(SYS_gettid); }
 
 int clinux_prctl(int option, unsigned long argument) { return prctl(option, argument, 0UL, 0UL, 0UL); }
+
+int clinux_drop_capabilities(void) {
+    // The bounding set needs CAP_SETPCAP; without it there is nothing that could be gained from it either.
+    for (int capability = 0; capability <= 63; capability++) {
+        if (prctl(PR_CAPBSET_DROP, capability, 0UL, 0UL, 0UL) < 0) break;
+    }
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0UL, 0UL, 0UL);
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    struct __user_cap_data_struct none[2] = {{0}, {0}};
+    return (int)syscall(SYS_capset, &header, none);
+}
 
 int clinux_close_range(unsigned int first, unsigned int last, unsigned int flags) {
     return (int)syscall(SYS_close_range, first, last, flags);
@@ -203,6 +221,8 @@ ssize_t clinux_receive_fds(int socket, void *bytes, size_t length, int *fds, siz
 }
 
 int clinux_accept(int listener, int flags) { return accept4(listener, NULL, NULL, flags); }
+
+int clinux_pipe(int *ends, int flags) { return pipe2(ends, flags); }
 
 int clinux_ignore_signal(int number) { return signal(number, SIG_IGN) == SIG_ERR ? -1 : 0; }
 

@@ -11,11 +11,15 @@ public struct ReadyEvents: OptionSet, Sendable {
     public static let peerClosed = ReadyEvents(rawValue: EPOLLRDHUP.rawValue)
     public static let hangUp = ReadyEvents(rawValue: EPOLLHUP.rawValue)
     public static let error = ReadyEvents(rawValue: EPOLLERR.rawValue)
+    /// Tell each change once, not as long as it lasts. Only for asking.
+    public static let edgeTriggered = ReadyEvents(rawValue: EPOLLET.rawValue)
 }
 
-/// An epoll instance, level-triggered.
+/// An epoll instance, level-triggered unless asked otherwise.
 public struct Epoll: ~Copyable {
     private let descriptor: FileDescriptor
+    /// Readable while anything is ready: an epoll can be watched by another.
+    public var raw: CInt { descriptor.raw }
 
     public init() throws(Errno) { descriptor = FileDescriptor(owning: try once { epoll_create1(CInt(EPOLL_CLOEXEC)) }) }
 

@@ -102,3 +102,17 @@ public final class SharedDescriptor: Sendable {
 
     public init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
 }
+
+/// Pipes, both ends close-on-exec.
+public enum Pipes {
+    public struct Pair: ~Copyable {
+        public let reader: FileDescriptor
+        public let writer: FileDescriptor
+    }
+
+    public static func make() throws(Errno) -> Pair {
+        var fds: [CInt] = [-1, -1]
+        _ = try once { clinux_pipe(&fds, O_CLOEXEC) }
+        return Pair(reader: FileDescriptor(owning: fds[0]), writer: FileDescriptor(owning: fds[1]))
+    }
+}

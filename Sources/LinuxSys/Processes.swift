@@ -35,7 +35,14 @@ public struct ProcessDescriptor: ~Copyable, Sendable {
         descriptor = FileDescriptor(owning: try once { clinux_pidfd_open(pid, 0) })
     }
 
-    public func send(_ signal: CInt) throws(Errno) { _ = try once { clinux_pidfd_send_signal(descriptor.raw, signal) } }
+    public func send(_ signal: CInt) throws(Errno) { try ProcessSignal.send(signal, to: descriptor) }
+}
+
+public enum ProcessSignal {
+    /// Sends a signal through a pidfd.
+    public static func send(_ signal: CInt, to pidfd: borrowing FileDescriptor) throws(Errno) {
+        _ = try once { clinux_pidfd_send_signal(pidfd.raw, signal) }
+    }
 }
 
 public enum Processes {

@@ -111,3 +111,34 @@ public enum Sockets {
         return (cid, port)
     }
 }
+
+extension Sockets {
+    /// Reads what is there (MSG_DONTWAIT), whatever the socket's own flags are.
+    public static func receiveNow(upTo count: Int, from socket: borrowing FileDescriptor) throws(Errno) -> [UInt8] {
+        var failure: Errno?
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            do throws(Errno) {
+                filled = try retrying { recv(socket.raw, buffer.baseAddress, count, CInt(MSG_DONTWAIT.rawValue)) }
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+
+    /// Writes what fits (MSG_DONTWAIT), whatever the socket's own flags are.
+    public static func sendNow(_ bytes: [UInt8], from offset: Int, over socket: borrowing FileDescriptor) throws(Errno) -> Int {
+        var result = 0
+        var failure: Errno?
+        let flags = CInt(MSG_DONTWAIT.rawValue) | CInt(MSG_NOSIGNAL.rawValue)
+        bytes.withUnsafeBytes { buffer in
+            let part = UnsafeRawBufferPointer(rebasing: buffer.dropFirst(offset))
+            do throws(Errno) { result = try retrying { CLinux.send(socket.raw, part.baseAddress, part.count, flags) } } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        return result
+    }
+}

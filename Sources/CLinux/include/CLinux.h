@@ -3,10 +3,6 @@
 #ifndef CLINUX_H
 #define CLINUX_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -40,6 +36,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clinux_atomics.h"
+
 // open, openat and fcntl are variadic.
 int clinux_open(const char *path, int flags, mode_t mode);
 int clinux_openat(int directory, const char *path, int flags, mode_t mode);
@@ -53,6 +51,8 @@ int clinux_ioctl_ptr(int fd, unsigned long request, void *pointer);
 int clinux_get_window_size(int fd, uint16_t *rows, uint16_t *columns);
 int clinux_set_window_size(int fd, uint16_t rows, uint16_t columns);
 int clinux_set_controlling_terminal(int fd);
+// TIOCSPTLCK and TIOCGPTN: makes the slave of a master usable and gives its number.
+int clinux_unlock_pty(int master, int *number);
 
 // pidfd_open(2), pidfd_send_signal(2), waitid(P_PIDFD): no wrappers in glibc 2.35 and before.
 int clinux_pidfd_open(pid_t pid, unsigned int flags);
@@ -60,6 +60,8 @@ int clinux_pidfd_send_signal(int pidfd, int signal);
 int clinux_memfd_create(const char *name, unsigned int flags);
 int clinux_gettid(void);
 int clinux_prctl(int option, unsigned long argument);
+// capset(2) to nothing, and the ambient and bounding sets as far as allowed: no wrappers in glibc.
+int clinux_drop_capabilities(void);
 int clinux_close_range(unsigned int first, unsigned int last, unsigned int flags);
 int clinux_getrandom(void *buffer, size_t length);
 
@@ -98,6 +100,7 @@ int clinux_loopback_up(void);
 // Accepts one connection: accept4(2) needs _GNU_SOURCE, which Swift does not import headers with.
 int clinux_accept(int listener, int flags);
 int clinux_ignore_signal(int signal);
+int clinux_pipe(int *ends, int flags);
 
 enum { CLINUX_O_PATH = 010000000, CLINUX_O_TMPFILE = 020200000 };
 

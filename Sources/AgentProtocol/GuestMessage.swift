@@ -1,0 +1,173 @@
+/// What the agent says to the host.
+public enum GuestMessage: Equatable, Sendable {
+    case hello(Hello)
+    /// The request was carried out.
+    case done
+    /// The answer to `create`.
+    case created(Created)
+    case failed(Failure)
+    /// A container's init has ended. Every byte that it wrote has been handed to its streams.
+    case exited(ContainerExit)
+
+    private enum Kind: UInt8 { case hello = 129, done, created, failed, exited }
+
+    public func frame(request: UInt32) -> Frame {
+        var writer = WireWriter()
+        let kind: Kind
+        switch self {
+        case .hello(let hello):
+            kind = .hello
+            hello.write(to: &writer)
+        case .done:
+            kind = .done
+        case .created(let created):
+            kind = .created
+            created.write(to: &writer)
+        case .failed(let failure):
+            kind = .failed
+            failure.write(to: &writer)
+        case .exited(let exit):
+            kind = .exited
+            exit.write(to: &writer)
+        }
+        return Frame(request: request, kind: kind.rawValue, payload: writer.bytes)
+    }
+
+    public init(_ frame: Frame) throws(WireError) {
+        guard let kind = Kind(rawValue: frame.kind) else { throw .unknownKind(frame.kind) }
+        var reader = WireReader(frame.payload[...])
+        switch kind {
+        case .hello: self = .hello(try Hello(from: &reader))
+        case .done: self = .done
+        case .created: self = .created(try Created(from: &reader))
+        case .failed: self = .failed(try Failure(from: &reader))
+        case .exited: self = .exited(try ContainerExit(from: &reader))
+        }
+        try reader.finish()
+    }
+}
+
+/// The agent's half of the first exchange.
+public struct Hello: Equatable, Sendable {
+    public var version: UInt16
+    /// `uname -r` of the guest.
+    public var kernel: String
+    /// The guest's CLOCK_BOOTTIME when it was sent, in nanoseconds: how long ago its kernel was entered.
+    public var uptime: UInt64
+    /// What the guest has for containers, in bytes (MemAvailable).
+    public var memoryAvailable: UInt64
+
+    public init(version: UInt16 = wireVersion, kernel: String, uptime: UInt64, memoryAvailable: UInt64) {
+        self.version = version
+        self.kernel = kernel
+        self.uptime = uptime
+        self.memoryAvailable = memoryAvailable
+    }
+
+    func write(to writer: inout WireWriter) {
+        writer.put(version)
+        writer.put(kernel)
+        writer.put(uptime)
+        writer.put(memoryAvailable)
+    }
+
+    init(from reader: inout WireReader) throws(WireError) {
+        version = try reader.integer()
+        kernel = try reader.text("kernel", limit: 256)
+        uptime = try reader.integer()
+        memoryAvailable = try reader.integer()
+    }
+}
+
+/// A container that is ready to start.
+public struct Created: Equatable, Sendable {
+    /// The init's pid in the guest.
+    public var pid: UInt32
+    /// The guest's CLOCK_BOOTTIME when the rootfs was mounted, in nanoseconds.
+    public var rootfsMounted: UInt64
+
+    public init(pid: UInt32, rootfsMounted: UInt64) {
+        self.pid = pid
+        self.rootfsMounted = rootfsMounted
+    }
+
+    func write(to writer: inout WireWriter) {
+        writer.put(pid)
+        writer.put(rootfsMounted)
+    }
+
+    init(from reader: inout WireReader) throws(WireError) {
+        pid = try reader.integer()
+        rootfsMounted = try reader.integer()
+    }
+}
+
+/// Why a request could not be carried out, in words for the person who made it.
+public struct Failure: Equatable, Sendable {
+    /// Who has to act.
+    public enum Kind: UInt8, Sendable {
+        /// The container's configuration or its files.
+        case container = 1
+        /// The guest: its kernel, its memory, the agent itself.
+        case guest
+        /// The request came at the wrong time, or for an unknown container.
+        case state
+        /// The program to run does not exist or isn't in PATH.
+        case programNotFound
+        /// The program to run can't be executed.
+        case programNotExecutable
+    }
+
+    public var kind: Kind
+    public var message: String
+
+    public init(kind: Kind, message: String) {
+        self.kind = kind
+        self.message = message
+    }
+
+    func write(to writer: inout WireWriter) {
+        writer.put(kind.rawValue)
+        writer.put(Array(message.utf8.prefix(WireLimit.text)))
+    }
+
+    init(from reader: inout WireReader) throws(WireError) {
+        guard let kind = Kind(rawValue: try reader.integer()) else { throw .badValue(field: "failure") }
+        self.kind = kind
+        // A cut in the middle of a character, or whatever a hostile guest sends, is repaired and not refused.
+        message = String(decoding: try reader.bytes("message", limit: WireLimit.text), as: UTF8.self)
+    }
+}
+
+/// How a container's init ended.
+public struct ContainerExit: Equatable, Sendable {
+    public var container: String
+    /// Set: the signal that ended it (1 to 64). Else it exited with `code`.
+    public var signal: UInt8?
+    /// 0 to 255.
+    public var code: UInt8
+    /// A process of the container was killed for want of memory (cgroup `memory.events`, `oom_kill`).
+    public var oomKilled: Bool
+
+    public init(container: String, signal: UInt8?, code: UInt8, oomKilled: Bool) {
+        self.container = container
+        self.signal = signal
+        self.code = code
+        self.oomKilled = oomKilled
+    }
+
+    func write(to writer: inout WireWriter) {
+        writer.put(container)
+        writer.put(signal)
+        writer.put(code)
+        writer.put(oomKilled)
+    }
+
+    init(from reader: inout WireReader) throws(WireError) {
+        container = try reader.text("container", limit: WireLimit.id)
+        signal = try reader.optional("signal")
+        code = try reader.integer()
+        oomKilled = try reader.bool("oomKilled")
+        if let signal, !(1...64).contains(signal) { throw .badValue(field: "signal") }
+    }
+}

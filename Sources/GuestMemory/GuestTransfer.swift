@@ -1,0 +1,66 @@
+import CLinux
+import LinuxSys
+
+/// I/O between descriptors and guest memory, without a copy of ours between.
+extension GuestMemory {
+    /// More segments than this are left for the next call: a stream takes and gives what it can.
+    private static var mostSegments: Int { 64 }
+
+    /// Receives from `fd` into the segments, one after the other.
+    /// - Parameter limit: bytes at most.
+    /// - Returns: how many bytes came; 0 is the end of the stream.
+    /// - Throws: `badAddress` when a segment is outside of guest memory, `wouldBlock` and what else readv(2) says.
+    public func receive(from fd: CInt, into segments: [GuestSegment], limit: Int) throws(Errno) -> Int {
+        try transfer(segments, skipping: 0, limit: limit) { parts, count in
+            readv(fd, parts, CInt(count))
+        }
+    }
+
+    /// Sends the segments, without their first `skipping` bytes, to a socket; never waits, raises no SIGPIPE.
+    /// - Parameter limit: bytes at most.
+    /// - Returns: how many bytes the socket took.
+    /// - Throws: `badAddress` when a segment is outside of guest memory, `wouldBlock` and what else sendmsg(2) says.
+    public func send(_ segments: [GuestSegment], skipping: Int, limit: Int, to socket: CInt) throws(Errno) -> Int {
+        try transfer(segments, skipping: skipping, limit: limit) { parts, count in
+            var message = msghdr()
+            message.msg_iov = parts
+            message.msg_iovlen = count
+            return sendmsg(socket, &message, CInt(MSG_DONTWAIT.rawValue) | CInt(MSG_NOSIGNAL.rawValue))
+        }
+    }
+
+    private func transfer(
+        _ segments: [GuestSegment], skipping: Int, limit: Int,
+        _ call: (UnsafeMutablePointer<iovec>, Int) -> Int
+    ) throws(Errno) -> Int {
+        let capacity = min(segments.count, Self.mostSegments)
+        var failure: Errno?
+        let moved = withUnsafeTemporaryAllocation(of: iovec.self, capacity: max(capacity, 1)) { parts -> Int in
+            guard let first = parts.baseAddress else { return 0 }
+            var skip = skipping
+            var left = limit
+            var used = 0
+            for segment in segments {
+                if left <= 0 || used == capacity { break }
+                let size = Int(segment.count)
+                if skip >= size {
+                    skip -= size
+                    continue
+                }
+                guard let start = pointer(to: segment.address, count: UInt64(size)) else {
+                    failure = .badAddress
+                    return 0
+                }
+                let part = min(size - skip, left)
+                parts.initializeElement(at: used, to: iovec(iov_base: start + skip, iov_len: part))
+                used += 1
+                left -= part
+                skip = 0
+            }
+            do throws(Errno) { return try retrying { call(first, used) } } catch { failure = error }
+            return 0
+        }
+        if let failure { throw failure }
+        return moved
+    }
+}

@@ -1,0 +1,32 @@
+import CLinux
+
+/// What a process gives up for good, and other settings of itself (prctl(2), close_range(2)).
+public enum ProcessControl {
+    /// Has the kernel send `signal` to this process when its parent (the thread that made it) ends. A parent that had
+    /// ended before is not noticed.
+    public static func dieWithParent(signal: CInt = SIGKILL) throws(Errno) {
+        _ = try once { clinux_prctl(PR_SET_PDEATHSIG, UInt(bitPattern: Int(signal))) }
+    }
+
+    /// No execve(2) gains privileges any more.
+    public static func denyNewPrivileges() throws(Errno) { _ = try once { clinux_prctl(PR_SET_NO_NEW_PRIVS, 1) } }
+
+    /// Not to be traced or read by processes of the same user, and no core dump: it would hold the guest's memory.
+    public static func denyDumping() throws(Errno) {
+        _ = try once { clinux_prctl(PR_SET_DUMPABLE, 0) }
+    }
+
+    /// Closes every descriptor but `kept`; of stdin, stdout and stderr none is closed.
+    public static func closeDescriptors(except kept: [CInt]) throws(Errno) {
+        var first: UInt32 = 3
+        for fd in kept.filter({ $0 >= 3 }).sorted() {
+            let number = UInt32(fd)
+            if number > first { _ = try once { clinux_close_range(first, number - 1, 0) } }
+            first = max(first, number + 1)
+        }
+        _ = try once { clinux_close_range(first, UInt32.max, 0) }
+    }
+
+    /// Drops every capability, also from the bounding and the ambient set where that is allowed.
+    public static func dropCapabilities() throws(Errno) { _ = try once { clinux_drop_capabilities() } }
+}

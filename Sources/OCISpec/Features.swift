@@ -1,0 +1,68 @@
+import JSON
+
+/// What the runtime can do, for callers that ask before they write a configuration (features.md).
+///
+/// Only written, never read: a runtime is asked, it doesn't ask.
+public struct Features: Equatable, Sendable {
+    public var ociVersionMin = SpecVersion.oldest
+    public var ociVersionMax = SpecVersion.current
+    /// The kinds of hook.
+    public var hooks: [String]
+    public var mountOptions: [String]
+    public var annotations: [String: String] = [:]
+    public var namespaces: [String]
+    public var capabilities: [String]
+    public var seccomp: Bool
+    public var apparmor: Bool
+    public var selinux: Bool
+    public var intelRdt: Bool
+    public var idMappedMounts: Bool
+    public var netDevices: Bool
+
+    /// What `Support` says.
+    public static var current: Features {
+        Features(
+            hooks: Hooks().all.map(\.kind).filter { isDone("hooks.\($0)") },
+            mountOptions: MountWord.names.filter { MountWord.named($0).map { !Support.isRefused($0) } ?? false },
+            namespaces: Support.namespaces.sorted(),
+            capabilities: CapabilitySet.names,
+            seccomp: isDone("linux.seccomp"),
+            apparmor: isDone("process.apparmorProfile"),
+            selinux: isDone("process.selinuxLabel"),
+            intelRdt: isDone("linux.intelRdt"),
+            idMappedMounts: Support.mountMappings,
+            netDevices: isDone("linux.netDevices"))
+    }
+
+    private static func isDone(_ path: String) -> Bool {
+        if case .done? = Support.table[path] { true } else { false }
+    }
+
+    /// The answer to `features`.
+    public var json: JSONValue {
+        var members = Members()
+        members.put("ociVersionMin", ociVersionMin)
+        members.put("ociVersionMax", ociVersionMax)
+        // null would say "unknown", an empty list says "none".
+        members.put("hooks", JSONValue(hooks))
+        members.put("mountOptions", JSONValue(mountOptions))
+        members.put("linux", linux)
+        members.put("annotations", ifNotEmpty: annotations)
+        return members.json
+    }
+
+    private var linux: JSONValue {
+        [
+            "namespaces": JSONValue(namespaces),
+            "capabilities": JSONValue(capabilities),
+            // The guest's cgroups are meant. On the host there are none of the container's own.
+            "cgroup": ["v1": false, "v2": true, "systemd": false, "systemdUser": false, "rdma": false],
+            "seccomp": ["enabled": .bool(seccomp)],
+            "apparmor": ["enabled": .bool(apparmor)],
+            "selinux": ["enabled": .bool(selinux)],
+            "intelRdt": ["enabled": .bool(intelRdt)],
+            "mountExtensions": ["idmap": ["enabled": .bool(idMappedMounts)]],
+            "netDevices": ["enabled": .bool(netDevices)],
+        ]
+    }
+}

@@ -1,0 +1,95 @@
+import JSON
+
+/// Something mounted in the container besides its root (config.md, "Mounts").
+public struct Mount: SpecObject {
+    /// In the container. Relative ones are old, and mean the same below "/": see `containerPath`.
+    public var destination: String
+    /// A file system, or "bind". Without meaning if the options ask for a bind mount.
+    public var type = ""
+    /// For a bind mount a path on the host, relative to the bundle if it isn't absolute.
+    public var source = ""
+    /// As in fstab; see `MountOptions`.
+    public var options: [String] = []
+    public var uidMappings: [IDMapping] = []
+    public var gidMappings: [IDMapping] = []
+
+    public init(destination: String, type: String = "", source: String = "", options: [String] = []) {
+        self.destination = destination
+        self.type = type
+        self.source = source
+        self.options = options
+    }
+
+    public init(decoding cursor: JSONCursor) throws(JSONFieldError) {
+        let fields = try cursor.object()
+        destination = try fields["destination"].string()
+        type = try fields["type"].string(or: "")
+        source = try fields["source"].string(or: "")
+        options = try fields["options"].strings()
+        uidMappings = try fields["uidMappings"].list(of: IDMapping.init(decoding:))
+        gidMappings = try fields["gidMappings"].list(of: IDMapping.init(decoding:))
+    }
+
+    public var json: JSONValue {
+        var members = Members()
+        members.put("destination", destination)
+        members.put("type", ifNotEmpty: type)
+        members.put("source", ifNotEmpty: source)
+        members.put("options", ifNotEmpty: options)
+        members.put("uidMappings", ifNotEmpty: uidMappings)
+        members.put("gidMappings", ifNotEmpty: gidMappings)
+        return members.json
+    }
+}
+
+extension Mount {
+    /// The destination as an absolute path of the container.
+    public var containerPath: String {
+        destination.utf8.first == UInt8(ascii: "/") ? destination : "/" + destination
+    }
+
+    /// Whether this makes a part of the host's tree appear in the container.
+    ///
+    /// The specification goes by the options; "bind" as a type without them is what crun takes for the same.
+    public var isBind: Bool {
+        type == "bind" || type == "rbind" || options.contains("bind") || options.contains("rbind")
+    }
+
+    /// The options as mount(2) wants them. A type of "rbind" counts as the option of that name, "bind" likewise.
+    public var parsedOptions: MountOptions {
+        var parsed = MountOptions(parsing: options)
+        if isBind, !parsed.setFlags.contains(.bind) {
+            parsed.setFlags.insert(type == "rbind" ? [.bind, .recursive] : .bind)
+        }
+        return parsed
+    }
+}
+
+/// A range of ids and what they are outside (config-linux.md, "User namespace mappings").
+public struct IDMapping: SpecObject {
+    public var containerID: UInt32
+    public var hostID: UInt32
+    /// How many ids.
+    public var size: UInt32
+
+    public init(containerID: UInt32, hostID: UInt32, size: UInt32) {
+        self.containerID = containerID
+        self.hostID = hostID
+        self.size = size
+    }
+
+    public init(decoding cursor: JSONCursor) throws(JSONFieldError) {
+        let fields = try cursor.object()
+        containerID = try fields["containerID"].int()
+        hostID = try fields["hostID"].int()
+        size = try fields["size"].int()
+    }
+
+    public var json: JSONValue {
+        var members = Members()
+        members.put("containerID", containerID)
+        members.put("hostID", hostID)
+        members.put("size", size)
+        return members.json
+    }
+}

@@ -1,0 +1,150 @@
+import JSON
+
+/// What kvm-runtime does today. Whoever builds more flips an entry here, and nowhere else.
+///
+/// What has no entry is refused: a field that the types gain is not silently dropped.
+enum Support {
+    enum Verdict: Sendable {
+        /// It is done, with all that is below it.
+        case done
+        /// It depends on what is below it.
+        case section
+        /// Refused if it says anything: null, false, 0, "", [] and {} say nothing.
+        case refused
+        /// Refused if the test says so.
+        case refusedIf(@Sendable (JSONValue) -> Bool)
+        /// One of these names is done, any other refused.
+        case oneOf(Set<String>)
+    }
+
+    /// By path, an array's elements being "[]".
+    static let table: [String: Verdict] = [
+        "ociVersion": .done,
+        "root": .done,
+        "hostname": .done,
+        "domainname": .done,
+        "annotations": .done,
+        "mounts": .done,  // But see `mountTypes`, `isRefused` and `mountMappings`.
+        "vm": .refused,
+
+        "process": .section,
+        "process.terminal": .done,
+        "process.consoleSize": .done,
+        "process.user": .done,
+        "process.args": .done,
+        "process.env": .done,
+        "process.cwd": .done,
+        "process.capabilities": .done,
+        "process.rlimits": .done,
+        "process.noNewPrivileges": .done,
+        "process.oomScoreAdj": .done,
+        // What no profile does.
+        "process.apparmorProfile": .refusedIf { $0 != "" && $0 != "unconfined" },
+        "process.selinuxLabel": .refused,
+        "process.scheduler": .refused,
+        "process.ioPriority": .refused,
+        "process.execCPUAffinity": .refused,
+
+        "hooks": .section,
+        "hooks.prestart": .refused,
+        "hooks.createRuntime": .refused,
+        "hooks.createContainer": .refused,
+        "hooks.startContainer": .refused,
+        "hooks.poststart": .refused,
+        "hooks.poststop": .refused,
+
+        "linux": .section,
+        "linux.namespaces": .section,
+        "linux.namespaces[]": .section,
+        "linux.namespaces[].type": .oneOf(namespaces),
+        "linux.namespaces[].path": .refused,
+        "linux.uidMappings": .refusedIf(isNotEmpty),
+        "linux.gidMappings": .refusedIf(isNotEmpty),
+        "linux.timeOffsets": .refused,
+        "linux.devices": .done,
+        "linux.netDevices": .refusedIf(isNotEmpty),
+        "linux.cgroupsPath": .done,
+        "linux.sysctl": .done,
+        "linux.maskedPaths": .done,
+        "linux.readonlyPaths": .done,
+        "linux.rootfsPropagation": .done,
+        "linux.seccomp": .refused,
+        "linux.mountLabel": .refused,
+        "linux.intelRdt": .refused,
+        "linux.memoryPolicy": .refused,
+        "linux.personality": .refusedIf { $0["domain"] != "LINUX" || $0["flags"] != nil },
+
+        "linux.resources": .section,
+        // Accepted and recorded: a guest has no devices but its own virtual ones, all of them the container's.
+        "linux.resources.devices": .done,
+        "linux.resources.unified": .done,
+        "linux.resources.pids": .done,
+        "linux.resources.memory": .section,
+        "linux.resources.memory.limit": .done,
+        "linux.resources.memory.reservation": .done,
+        "linux.resources.memory.swap": .done,
+        // Gone from the kernel; -1 is "no limit".
+        "linux.resources.memory.kernel": .refusedIf(isLimit),
+        "linux.resources.memory.kernelTCP": .refusedIf(isLimit),
+        // 0 says something here: don't swap.
+        "linux.resources.memory.swappiness": .refusedIf { _ in true },
+        "linux.resources.memory.disableOOMKiller": .refused,
+        // cgroup v2 knows nothing else.
+        "linux.resources.memory.useHierarchy": .done,
+        "linux.resources.memory.checkBeforeUpdate": .refused,
+        "linux.resources.cpu": .section,
+        "linux.resources.cpu.shares": .done,
+        "linux.resources.cpu.quota": .done,
+        "linux.resources.cpu.period": .done,
+        "linux.resources.cpu.cpus": .done,
+        "linux.resources.cpu.mems": .done,
+        "linux.resources.cpu.burst": .refused,
+        "linux.resources.cpu.idle": .refused,
+        "linux.resources.cpu.realtimeRuntime": .refused,
+        "linux.resources.cpu.realtimePeriod": .refused,
+        "linux.resources.blockIO": .refused,
+        // containerd's CRI plugin forbids each size with a limit of 0. A guest has no huge pages to begin with.
+        "linux.resources.hugepageLimits": .section,
+        "linux.resources.hugepageLimits[]": .section,
+        "linux.resources.hugepageLimits[].pageSize": .done,
+        "linux.resources.hugepageLimits[].limit": .refused,
+        "linux.resources.network": .refused,
+        "linux.resources.rdma": .refused,
+    ]
+
+    /// The kinds that a container can have a new namespace of.
+    static let namespaces: Set<String> = ["pid", "network", "mount", "ipc", "uts", "cgroup"]
+
+    /// The file systems that can be mounted, besides bind mounts.
+    static let mountTypes: Set<String> = ["tmpfs", "proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"]
+
+    /// `uidMappings` and `gidMappings` of a mount.
+    static let mountMappings = false
+
+    /// The mount options that are words of ours and yet not done: they would have to go by mount_setattr(2).
+    static func isRefused(_ word: MountWord) -> Bool {
+        switch word {
+        case .setAll, .clearAll: true
+        case .extension(let extra): !extra.isDisjoint(with: [.idMap, .recursiveIDMap])
+        case .set, .clear, .propagation, .nothing: false
+        }
+    }
+
+    /// Whether a value says anything.
+    static func isMeaningful(_ value: JSONValue) -> Bool {
+        switch value {
+        case .null: false
+        case .bool(let flag): flag
+        case .integer(let integer): integer != 0
+        case .unsigned: true
+        case .number(let double): double != 0
+        case .string(let text): !text.isEmpty
+        case .array(let elements): elements.contains(where: isMeaningful)
+        case .object(let object): object.contains { isMeaningful($0.value) }
+        }
+    }
+
+    private static let isNotEmpty: @Sendable (JSONValue) -> Bool = { $0 != [] && $0 != .object(JSONObject()) }
+
+    private static let isLimit: @Sendable (JSONValue) -> Bool = { isMeaningful($0) && $0 != -1 }
+}

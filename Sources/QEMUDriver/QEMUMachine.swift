@@ -1,0 +1,132 @@
+import Glibc
+import LinuxSys
+import Spawn
+import VMDriver
+
+/// One QEMU with its back ends, watched from the owner's loop.
+final class QEMUMachine: VirtualMachine {
+    private final class Member {
+        let name: String
+        let process: ChildProcess
+        var token: EventLoop.Token?
+        var reaped = false
+
+        init(name: String, process: consuming ChildProcess) {
+            self.name = name
+            self.process = process
+        }
+    }
+
+    private let loop: EventLoop
+    private let events: (VMEvent) -> Void
+    private var members: [Member] = []
+    private var control: SharedDescriptor?
+    private var console: SharedDescriptor?
+    private var tokens: [EventLoop.Token] = []
+    private var decoder = QMPDecoder()
+    /// The guest ended the machine (QMP said so): QEMU's exit that follows is no failure.
+    private var guestEnded = false
+    private var ended = false
+    private let complaintsReader: FileDescriptor
+    private let complaintsWriter: FileDescriptor
+
+    /// Where the machine's processes write their stderr.
+    var complaintsDescriptor: CInt { complaintsWriter.raw }
+
+    init(loop: EventLoop, events: @escaping (VMEvent) -> Void) throws(Errno) {
+        self.loop = loop
+        self.events = events
+        let pipe = try Pipes.make()
+        complaintsReader = try pipe.reader.duplicate()
+        complaintsWriter = try pipe.writer.duplicate()
+        try complaintsReader.setNonBlocking()
+        // A process that complains without end must not block on us: what doesn't fit is lost.
+        try complaintsWriter.setNonBlocking()
+    }
+
+    var processes: [(name: String, pid: pid_t)] { members.map { ($0.name, $0.process.pid) } }
+
+    func add(_ name: String, _ process: consuming ChildProcess) {
+        members.append(Member(name: name, process: process))
+    }
+
+    func attach(control: consuming FileDescriptor, console: consuming FileDescriptor) throws(Errno) {
+        let control = SharedDescriptor(control)
+        let console = SharedDescriptor(console)
+        try control.descriptor.setNonBlocking()
+        try console.descriptor.setNonBlocking()
+        self.control = control
+        self.console = console
+        tokens.append(try loop.watch(console.raw, .readable) { [weak self] _ in self?.readConsole() })
+        tokens.append(try loop.watch(control.raw, .readable) { [weak self] _ in self?.readControl() })
+        for member in members {
+            member.token = try loop.watch(member.process.raw, .readable) { [weak self, weak member] _ in
+                if let self, let member { self.died(member) }
+            }
+        }
+    }
+
+    private func readConsole() {
+        guard let console else { return }
+        while let bytes = try? console.descriptor.read(upTo: 16384), !bytes.isEmpty { events(.console(bytes)) }
+    }
+
+    private func readControl() {
+        guard let control, let bytes = try? control.descriptor.read(upTo: 16384) else { return }
+        guard !bytes.isEmpty, let messages = try? decoder.decode(bytes) else {
+            // The end, or nonsense: QEMU's own end tells the rest.
+            if let token = tokens.popLast() { loop.unwatch(token) }
+            return
+        }
+        for message in messages {
+            switch message {
+            case .greeting: _ = try? control.descriptor.write(QMPCommand.enable.bytes)
+            case .shutdown: guestEnded = true
+            case .reply, .error, .otherEvent: break
+            }
+        }
+    }
+
+    private func died(_ member: Member) {
+        if let token = member.token { loop.unwatch(token) }
+        member.token = nil
+        guard let status = try? member.process.poll() else { return }
+        member.reaped = true
+        guard !ended else { return }
+        // The back ends end when QEMU does, and perhaps are seen first.
+        if member.name != "qemu", status == .exited(code: 0) { return }
+        ended = true
+        readControl()
+        readConsole()
+        let orderly = member.name == "qemu" && status == .exited(code: 0) && guestEnded
+        let end = orderly ? VMEnd.guestReset : .processDied(name: member.name, status: status, complaint: complaints)
+        events(.ended(end))
+    }
+
+    private var complaintsSeen: [UInt8] = []
+
+    var complaints: String {
+        while let bytes = try? complaintsReader.read(upTo: 65536), !bytes.isEmpty { complaintsSeen += bytes }
+        if complaintsSeen.count > 8192 { complaintsSeen.removeFirst(complaintsSeen.count - 8192) }
+        return String(decoding: complaintsSeen, as: UTF8.self)
+    }
+
+    func kill() {
+        ended = true
+        for token in tokens { loop.unwatch(token) }
+        tokens = []
+        for member in members where !member.reaped {
+            if let token = member.token { loop.unwatch(token) }
+            member.token = nil
+            member.process.send(SIGKILL)
+        }
+        for member in members where !member.reaped {
+            _ = try? member.process.wait()
+            member.reaped = true
+        }
+        control = nil
+        console = nil
+    }
+
+    deinit { kill() }
+}

@@ -1,0 +1,58 @@
+import VMDriver
+
+/// QEMU's command line for a plan: pure, so that it can be tested.
+struct QEMUPlan {
+    /// The numbers of the inherited descriptors in QEMU.
+    enum Inherited {
+        static let control: CInt = 3
+        static let console: CInt = 4
+        static let vsock: CInt = 5
+        static let share: CInt = 6
+    }
+
+    let plan: VMPlan
+
+    var options: [QEMUOption] {
+        [
+            .name(plan.name), .noUserConfiguration, .noDefaults, .noGraphics, .noReboot,
+            .machine(.init(memoryBackend: "memory")), accelerator, cpu, .vcpus(plan.vcpus),
+            .memory(mebibytes: plan.memoryMiB), .sharedMemory(id: "memory", mebibytes: plan.memoryMiB), .modernVirtio,
+            .kernel(plan.kernel), .initrd(plan.initramfs), .kernelCommandLine(kernelParameters),
+            .inheritedSocket(id: "control", descriptor: Inherited.control), .control(chardev: "control"),
+            .inheritedSocket(id: "console", descriptor: Inherited.console), .serial(chardev: "console"),
+            .inheritedSocket(id: "vsock", descriptor: Inherited.vsock), .device(.vhostUserVsock(chardev: "vsock")),
+            .inheritedSocket(id: "share", descriptor: Inherited.share),
+            .device(.vhostUserFS(chardev: "share", tag: plan.shareTag, queueSize: 1024)),
+            .device(.balloon(freePageReporting: true)), .sandbox,
+        ]
+    }
+
+    var arguments: [String] { options.flatMap(\.arguments) }
+
+    private var accelerator: QEMUOption {
+        switch plan.accelerator {
+        case .kvm: .accelerator(.kvm)
+        case .emulation: .accelerator(.tcg(threads: plan.vcpus > 1 ? .multi : .single))
+        }
+    }
+
+    private var cpu: QEMUOption {
+        switch plan.accelerator {
+        case .kvm: .cpu(model: "host", off: [], on: [])
+        // ERMS makes the kernel copy with `rep movsb`, which TCG runs byte by byte.
+        case .emulation: .cpu(model: "max", off: ["erms"], on: [])
+        }
+    }
+
+    /// The kernel's command line: what the machine needs, what saves time, then the administrator's.
+    private var kernelParameters: [String] {
+        // reboot=t with -no-reboot: a triple fault ends QEMU at once. panic=-1: so does a panic.
+        var parameters = ["console=ttyS0", "quiet", "reboot=t", "panic=-1", "SWIFT_ROOT=/"]
+        if plan.accelerator == .emulation {
+            // The TSC ticks at the host's rate; measuring it against the emulated PIT fails now and then.
+            if let kilohertz = plan.tscKilohertz { parameters.append("tsc_early_khz=\(kilohertz)") }
+            parameters += ["noapictimer", "noreplace-smp", "mitigations=off"]
+        }
+        return parameters + plan.kernelParameters
+    }
+}

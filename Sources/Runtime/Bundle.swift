@@ -1,0 +1,83 @@
+import Glibc
+import JSON
+import LinuxSys
+import OCISpec
+
+/// An OCI bundle that was read and found fit to run.
+public struct Bundle: Sendable {
+    /// Absolute, without symlinks.
+    public let path: String
+    public let spec: Spec
+    /// Absolute, without symlinks.
+    public let rootfs: String
+
+    /// Bytes of a config.json.
+    static let longestSpec = 4 << 20
+
+    /// Reads and checks the bundle: everything that can be wrong with it is said before anything is started.
+    public init(path: String) throws(RuntimeError) {
+        do throws(Errno) { self.path = try File.realPath(path) } catch {
+            throw RuntimeError("bundle \(path): \(error)")
+        }
+        spec = try Self.readSpec(self.path + "/config.json")
+        do throws(SpecError) { try spec.validate() } catch { throw RuntimeError("config.json: \(error)") }
+        let refusals = spec.refusals()
+        guard refusals.isEmpty else {
+            throw RuntimeError(refusals.map(\.description).joined(separator: "; "))
+        }
+        rootfs = try Self.findRootfs(spec, bundle: self.path)
+        try checkBinds()
+    }
+
+    static func readSpec(_ file: String) throws(RuntimeError) -> Spec {
+        let bytes: [UInt8]
+        do throws(Errno) { bytes = try File.read(file, limit: longestSpec) } catch {
+            switch error {
+            case .noSuchFile:
+                throw RuntimeError("JSON specification file \(file) not found; `kvm-runtime spec` writes one")
+            case .messageTooLong: throw RuntimeError("\(file) is larger than \(longestSpec >> 20) MiB")
+            default: throw RuntimeError("can't read \(file): \(error)")
+            }
+        }
+        let value: JSONValue
+        do throws(JSONError) { value = try JSONValue.parse(bytes) } catch {
+            throw RuntimeError("\(file): \(error)")
+        }
+        do throws(SpecError) { return try Spec(json: value) } catch { throw RuntimeError("\(file): \(error)") }
+    }
+
+    private static func findRootfs(_ spec: Spec, bundle: String) throws(RuntimeError) -> String {
+        guard let root = spec.root else { throw RuntimeError("config.json: root is missing") }
+        let named = root.path.hasPrefix("/") ? root.path : bundle + "/" + root.path
+        let rootfs: String
+        do throws(Errno) { rootfs = try File.realPath(named) } catch {
+            throw RuntimeError("invalid rootfs (root.path \(named)): \(error)")
+        }
+        guard File.isDirectory(rootfs) else {
+            throw RuntimeError("invalid rootfs (root.path \(named)): it is not a directory")
+        }
+        return rootfs
+    }
+
+    /// The binds' sources on the host, by their index in `mounts`. A relative source is relative to the bundle.
+    public var binds: [(mount: Int, source: String)] {
+        spec.mounts.enumerated().filter(\.element.isBind).map { index, mount in
+            (index, mount.source.hasPrefix("/") ? mount.source : path + "/" + mount.source)
+        }
+    }
+
+    private func checkBinds() throws(RuntimeError) {
+        for (index, source) in binds {
+            guard let mode = File.mode(source) else {
+                let error = Errno.current
+                throw RuntimeError("mounts[\(index)] (\(spec.mounts[index].destination)): source \(source): \(error)")
+            }
+            let kind = mode & mode_t(S_IFMT)
+            if kind != mode_t(S_IFDIR), kind != mode_t(S_IFREG) {
+                throw RuntimeError(
+                    "mounts[\(index)] (\(spec.mounts[index].destination)): source \(source) is neither a directory nor a "
+                        + "file; binding sockets and devices of the host is not supported")
+            }
+        }
+    }
+}

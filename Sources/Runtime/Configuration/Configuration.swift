@@ -1,0 +1,108 @@
+import LinuxSys
+
+/// What the administrator decides, from `/etc/kvm-runtime/config.toml` (docs/configuration.md has every key).
+public struct Configuration: Equatable, Sendable {
+    public static let standardPath = "/etc/kvm-runtime/config.toml"
+
+    public enum Accelerator: String, CaseIterable, Sendable { case auto, kvm, tcg }
+
+    // [paths]: nil is "look beside the binary".
+    public var kernel: String?
+    public var initramfs: String?
+    public var vmm: String?
+    public var qemu = "qemu-system-x86_64"
+    public var virtiofsd: String?
+
+    // [guest]
+    public var accelerator = Accelerator.auto
+    /// vCPUs of a guest whose container has neither a quota nor a cpuset.
+    public var defaultVCPUs = 1
+    public var maximumVCPUs = 64
+    /// MiB of a guest whose container has no memory limit. Allocated when used.
+    public var defaultMemoryMiB = 512
+    /// MiB that a guest gets over its container's limit, instead of the measured overhead.
+    public var overheadMiB: Int?
+    public var kernelParameters: [String] = []
+    /// Seconds from the start of the machine until its agent must have called.
+    public var bootTimeout = 30
+
+    public init() {}
+
+    /// Reads the file. An absent standard file is the defaults; an absent file that was asked for is an error.
+    public static func load(from path: String?) throws(RuntimeError) -> Configuration {
+        let file = path ?? standardPath
+        let bytes: [UInt8]
+        do throws(Errno) { bytes = try File.read(file, limit: 1 << 20) } catch {
+            if error == .noSuchFile, path == nil { return Configuration() }
+            throw RuntimeError("can't read the configuration \(file): \(error)")
+        }
+        return try Configuration(parsing: String(decoding: bytes, as: UTF8.self), file: file)
+    }
+
+    init(parsing text: String, file: String) throws(RuntimeError) {
+        let document: TOMLDocument
+        do throws(TOMLError) { document = try TOMLDocument(parsing: text) } catch {
+            throw RuntimeError("configuration \(file), \(error)")
+        }
+        for (key, entry) in document.entries.sorted(by: { $0.value.line < $1.value.line }) {
+            do throws(TOMLError) { try set(key, entry) } catch {
+                throw RuntimeError("configuration \(file), \(error)")
+            }
+        }
+    }
+
+    private mutating func set(_ key: String, _ entry: TOMLDocument.Entry) throws(TOMLError) {
+        switch key {
+        case "paths.kernel": kernel = try entry.path(key)
+        case "paths.initramfs": initramfs = try entry.path(key)
+        case "paths.vmm": vmm = try entry.path(key)
+        case "paths.virtiofsd": virtiofsd = try entry.path(key)
+        case "paths.qemu": qemu = try entry.string(key)
+        case "guest.accelerator":
+            guard let known = Accelerator(rawValue: try entry.string(key)) else {
+                throw TOMLError(line: entry.line, message: "\(key) must be \"auto\", \"kvm\" or \"tcg\"")
+            }
+            accelerator = known
+        case "guest.default_vcpus": defaultVCPUs = try entry.integer(key, 1...64)
+        case "guest.maximum_vcpus": maximumVCPUs = try entry.integer(key, 1...64)
+        case "guest.default_memory_mib": defaultMemoryMiB = try entry.integer(key, 64...(1 << 24))
+        case "guest.overhead_mib": overheadMiB = try entry.integer(key, 16...65536)
+        case "guest.boot_timeout_seconds": bootTimeout = try entry.integer(key, 1...3600)
+        case "guest.kernel_parameters": kernelParameters = try entry.words(key)
+        default: throw TOMLError(line: entry.line, message: "unknown key \(key)")
+        }
+    }
+}
+
+extension TOMLDocument.Entry {
+    fileprivate func string(_ key: String) throws(TOMLError) -> String {
+        guard case .string(let text) = value, !text.isEmpty, !text.utf8.contains(0) else {
+            throw TOMLError(line: line, message: "\(key) must be a string in quotes")
+        }
+        return text
+    }
+
+    fileprivate func path(_ key: String) throws(TOMLError) -> String {
+        let text = try string(key)
+        guard text.hasPrefix("/") else { throw TOMLError(line: line, message: "\(key) must be an absolute path") }
+        return text
+    }
+
+    fileprivate func integer(_ key: String, _ range: ClosedRange<Int>) throws(TOMLError) -> Int {
+        guard case .integer(let number) = value, range.contains(number) else {
+            throw TOMLError(
+                line: line, message: "\(key) must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+
+    /// Kernel parameters: one word each, so that none smuggles in a second.
+    fileprivate func words(_ key: String) throws(TOMLError) -> [String] {
+        guard case .strings(let list) = value,
+            list.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy { $0 > 32 && $0 < 127 } })
+        else {
+            throw TOMLError(line: line, message: "\(key) must be a list of strings without blanks")
+        }
+        return list
+    }
+}

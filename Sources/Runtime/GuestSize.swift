@@ -1,0 +1,57 @@
+import OCISpec
+
+/// How large a container's guest is (docs/architecture.md, "Size of the guest").
+public struct GuestSize: Equatable, Sendable {
+    public let vcpus: Int
+    public let memoryMiB: Int
+
+    /// The least that a guest boots in and has something left for a container.
+    static let leastMemoryMiB = 96
+
+    /// - Parameters:
+    ///   - hostCPUs: a guest gets no more vCPUs than the host has CPUs.
+    ///   - hostMemoryMiB: nor more memory than the host has.
+    public init(_ spec: Spec, _ configuration: Configuration, hostCPUs: Int, hostMemoryMiB: Int) {
+        let resources = spec.linux?.resources
+        let most = max(1, min(configuration.maximumVCPUs, hostCPUs))
+        vcpus = max(1, min(Self.wantedVCPUs(resources?.cpu) ?? configuration.defaultVCPUs, most))
+        var memory = configuration.defaultMemoryMiB
+        if let limit = resources?.memory?.limit, limit > 0 {
+            // Rounded up without overflow: limit is any Int64.
+            let limitMiB = Int(limit >> 20) + (limit & 0xfffff == 0 ? 0 : 1)
+            let capped = min(limitMiB, hostMemoryMiB)
+            memory = capped + (configuration.overheadMiB ?? Self.overheadMiB(forContainer: capped))
+        }
+        memoryMiB = max(Self.leastMemoryMiB, min(memory, max(hostMemoryMiB, Self.leastMemoryMiB)))
+    }
+
+    /// The quota in whole CPUs, rounded up, else the size of the cpuset, else nil.
+    private static func wantedVCPUs(_ cpu: Linux.Resources.CPU?) -> Int? {
+        if let quota = cpu?.quota, quota > 0 {
+            let period = max(cpu?.period ?? 100_000, 1)
+            let (rounded, overflow) = UInt64(quota).addingReportingOverflow(period - 1)
+            return overflow ? Int(Int32.max) : Int(clamping: rounded / period)
+        }
+        if let cpus = cpu?.cpus, !cpus.isEmpty { return CPUSet.count(cpus) }
+        return nil
+    }
+
+    /// MiB that kernel and agent take from a guest, so that a container with a limit of `memory` MiB can reach it:
+    /// what was measured of this kernel, a fixed part and the page structures (1/64) with the tables' growth.
+    static func overheadMiB(forContainer memory: Int) -> Int { 44 + memory / 48 }
+}
+
+enum CPUSet {
+    /// How many CPUs a list such as "0-3,7" names; nil when it is no list.
+    static func count(_ list: String) -> Int? {
+        var seen = Set<Int>()
+        for part in list.split(separator: ",") {
+            let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
+            guard let first = ends.first ?? nil, let last = ends.last ?? nil, ends.count <= 2, first >= 0, last >= first,
+                last < 8192
+            else { return nil }
+            seen.formUnion(first...last)
+        }
+        return seen.isEmpty ? nil : seen.count
+    }
+}

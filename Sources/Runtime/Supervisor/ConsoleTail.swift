@@ -1,0 +1,30 @@
+/// The last lines of the guest's console. The guest writes what it likes: control characters are taken out, and only so
+/// much is kept.
+struct ConsoleTail {
+    static let keptLines = 12
+    static let longestLine = 200
+
+    private var lines: [String] = []
+    private var current: [UInt8] = []
+
+    mutating func append(_ bytes: [UInt8]) {
+        for byte in bytes {
+            if byte == UInt8(ascii: "\n") {
+                finishLine()
+            } else if current.count < Self.longestLine, byte >= 32, byte != 127 {
+                current.append(byte)
+            }
+        }
+    }
+
+    private mutating func finishLine() {
+        guard !current.isEmpty else { return }
+        lines.append(String(decoding: current, as: UTF8.self))
+        if lines.count > Self.keptLines { lines.removeFirst() }
+        current.removeAll(keepingCapacity: true)
+    }
+
+    var last: [String] {
+        current.isEmpty ? lines : Array((lines + [String(decoding: current, as: UTF8.self)]).suffix(Self.keptLines))
+    }
+}

@@ -1,0 +1,101 @@
+import JSON
+
+/// What a supervisor is told when it starts; the container's configuration itself is in the state directory.
+struct LaunchRequest: Equatable, Sendable {
+    /// The numbers of the descriptors that a supervisor inherits, beside 0, 1 and 2: the container's stdio.
+    enum Inherited {
+        static let channel: CInt = 3
+        /// The socket that gets the terminal's master; only with `consoleSocket`.
+        static let consoleSocket: CInt = 4
+    }
+
+    var root: String
+    var id: String
+    var bundle: String
+    var rootfs: String
+    /// The sources of the bind mounts on the host, by their index in `mounts`.
+    var binds: [Int: String]
+    /// Ends, and removes everything, when whoever launched it goes away (`run` in the foreground).
+    var followsLauncher: Bool
+    /// Removes the container's directory when the container has ended.
+    var removesAtExit: Bool
+    var consoleSocket: Bool
+    var accelerated: Bool
+    var tscKilohertz: UInt32?
+    var vcpus: Int
+    var memoryMiB: Int
+    var kernelParameters: [String]
+    /// Seconds.
+    var bootTimeout: Int
+    var kernel: String
+    var initramfs: String
+    var vmm: String
+    var qemu: String
+    var virtiofsd: String
+
+    var json: JSONValue {
+        [
+            "root": .string(root), "id": .string(id), "bundle": .string(bundle), "rootfs": .string(rootfs),
+            "binds": JSONValue(Dictionary(uniqueKeysWithValues: binds.map { (String($0.key), $0.value) })),
+            "followsLauncher": .bool(followsLauncher), "removesAtExit": .bool(removesAtExit),
+            "consoleSocket": .bool(consoleSocket), "accelerated": .bool(accelerated),
+            "tscKilohertz": JSONValue(tscKilohertz ?? 0), "vcpus": JSONValue(vcpus),
+            "memoryMiB": JSONValue(memoryMiB), "kernelParameters": JSONValue(kernelParameters),
+            "bootTimeout": JSONValue(bootTimeout), "kernel": .string(kernel), "initramfs": .string(initramfs),
+            "vmm": .string(vmm), "qemu": .string(qemu), "virtiofsd": .string(virtiofsd),
+        ]
+    }
+
+    init(decoding value: JSONValue) throws(JSONFieldError) {
+        let fields = try JSONCursor(value).object()
+        root = try fields["root"].string()
+        id = try fields["id"].string()
+        bundle = try fields["bundle"].string()
+        rootfs = try fields["rootfs"].string()
+        binds = [:]
+        for (index, source) in try fields["binds"].stringMap() {
+            guard let number = Int(index) else { throw fields["binds"].error("\(index) is no index") }
+            binds[number] = source
+        }
+        followsLauncher = try fields["followsLauncher"].bool()
+        removesAtExit = try fields["removesAtExit"].bool()
+        consoleSocket = try fields["consoleSocket"].bool()
+        accelerated = try fields["accelerated"].bool()
+        let frequency: UInt32 = try fields["tscKilohertz"].int()
+        tscKilohertz = frequency == 0 ? nil : frequency
+        vcpus = try fields["vcpus"].int()
+        memoryMiB = try fields["memoryMiB"].int()
+        kernelParameters = try fields["kernelParameters"].strings()
+        bootTimeout = try fields["bootTimeout"].int()
+        kernel = try fields["kernel"].string()
+        initramfs = try fields["initramfs"].string()
+        vmm = try fields["vmm"].string()
+        qemu = try fields["qemu"].string()
+        virtiofsd = try fields["virtiofsd"].string()
+    }
+
+    init(
+        id: String, root: String, bundle: Bundle, size: GuestSize, configuration: Configuration, assets: Assets,
+        accelerated: Bool, tscKilohertz: UInt32?
+    ) {
+        self.root = root
+        self.id = id
+        self.bundle = bundle.path
+        rootfs = bundle.rootfs
+        binds = Dictionary(uniqueKeysWithValues: bundle.binds.map { ($0.mount, $0.source) })
+        followsLauncher = false
+        removesAtExit = false
+        consoleSocket = false
+        self.accelerated = accelerated
+        self.tscKilohertz = tscKilohertz
+        vcpus = size.vcpus
+        memoryMiB = size.memoryMiB
+        kernelParameters = configuration.kernelParameters
+        bootTimeout = configuration.bootTimeout
+        kernel = assets.kernel
+        initramfs = assets.initramfs
+        vmm = assets.vmm
+        qemu = assets.qemu
+        virtiofsd = assets.virtiofsd
+    }
+}

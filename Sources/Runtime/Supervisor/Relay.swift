@@ -1,0 +1,109 @@
+import Glibc
+import LinuxSys
+
+/// Moves bytes from one descriptor to another, with back-pressure: it reads again only when all it read is written.
+final class Relay {
+    enum End: Equatable {
+        /// The source ended and everything is written.
+        case finished
+        /// Nobody reads at the other end any more.
+        case sinkGone
+    }
+
+    private static let room = 256 << 10
+
+    private let loop: EventLoop
+    private let source: Endpoint
+    private let sink: Endpoint
+    private let ended: (End) -> Void
+    private let moved: (Int) -> Void
+    private var buffer: [UInt8] = []
+    private var written = 0
+    private var sourceToken: EventLoop.Token?
+    private var sinkToken: EventLoop.Token?
+    private var sourceEnded = false
+    private var stopped = false
+
+    /// - Parameters:
+    ///   - moved: called with the number of bytes after each write.
+    ///   - ended: called once, when there is nothing left to do.
+    init(
+        loop: EventLoop, from source: Endpoint, to sink: Endpoint, moved: @escaping (Int) -> Void = { _ in },
+        ended: @escaping (End) -> Void
+    ) throws(Errno) {
+        self.loop = loop
+        self.source = source
+        self.sink = sink
+        self.moved = moved
+        self.ended = ended
+        sourceToken = try loop.watch(source.raw, .readable) { [weak self] _ in self?.fill() }
+    }
+
+    /// Stops at once; `ended` is not called any more.
+    func stop() {
+        stopped = true
+        if let sourceToken { loop.unwatch(sourceToken) }
+        if let sinkToken { loop.unwatch(sinkToken) }
+        sourceToken = nil
+        sinkToken = nil
+    }
+
+    private func fill() {
+        guard written == buffer.count, !sourceEnded, !stopped else { return }
+        do throws(Errno) {
+            buffer = try source.read(upTo: Self.room)
+            written = 0
+            if buffer.isEmpty { sourceEnded = true }
+        } catch .wouldBlock {
+            return
+        } catch {
+            // EIO is how a terminal ends, a reset how a stream ends whose peer died: nothing more will come.
+            buffer = []
+            written = 0
+            sourceEnded = true
+        }
+        drain()
+    }
+
+    private func drain() {
+        guard !stopped else { return }
+        do throws(Errno) {
+            while written < buffer.count {
+                let count = try sink.write(buffer, from: written)
+                written += count
+                moved(count)
+            }
+        } catch .wouldBlock {
+            pause()
+            return
+        } catch {
+            finish(.sinkGone)
+            return
+        }
+        if sourceEnded {
+            finish(.finished)
+            return
+        }
+        resume()
+    }
+
+    private func pause() {
+        if let sourceToken { try? loop.change(sourceToken, to: []) }
+        if sinkToken == nil {
+            sinkToken = try? loop.watch(sink.raw, .writable) { [weak self] _ in self?.drain() }
+            // Without a watch it would never go on.
+            if sinkToken == nil { finish(.sinkGone) }
+        }
+    }
+
+    private func resume() {
+        if let sinkToken { loop.unwatch(sinkToken) }
+        sinkToken = nil
+        if let sourceToken { try? loop.change(sourceToken, to: .readable) }
+    }
+
+    private func finish(_ end: End) {
+        stop()
+        ended(end)
+    }
+}

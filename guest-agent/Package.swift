@@ -1,0 +1,38 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// The agent: the first process of every guest. A package of its own because it is built statically and small; it
+/// shares the wire and the runtime-spec's types with the host (AgentRooms of the package above).
+let strict: [SwiftSetting] = [.swiftLanguageMode(.v6)]
+
+func shared(_ name: String) -> Target.Dependency { .product(name: name, package: "kvm-runtime") }
+
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies + [shared("AgentRooms")], swiftSettings: strict)
+}
+
+func shim(_ name: String) -> Target {
+    .target(name: name, cSettings: [.define("_GNU_SOURCE")])
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies + [shared("AgentRooms")], swiftSettings: strict)
+}
+
+let package = Package(
+    name: "guest-agent",
+    products: [.executable(name: "kvm-agent", targets: ["kvm-agent"])],
+    dependencies: [.package(name: "kvm-runtime", path: "..")],
+    targets: [
+        shim("CInit"),
+        shim("CJail"),
+        room("Jail", ["CJail"]),
+        room("Cgroup", []),
+        room("AgentCore", ["Jail", "Cgroup"]),
+        .executableTarget(
+            name: "kvm-agent", dependencies: ["AgentCore", "CInit", shared("AgentRooms")], swiftSettings: strict),
+        tests("JailTests", ["Jail", "CJail"]),
+        tests("CgroupTests", ["Cgroup"]),
+        tests("AgentCoreTests", ["AgentCore"]),
+    ]
+)

@@ -1,0 +1,187 @@
+#include "room.h"
+
+#include <linux/sched.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+// The statuses of a child that could not become the container's process; shells use the same two.
+enum { NOT_FOUND = 127, NOT_EXECUTED = 126 };
+
+static int send_report(int sync, const struct cjail_report *report, int descriptor) {
+    union {
+        char room[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec part = {.iov_base = (void *)report, .iov_len = sizeof *report};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (descriptor >= 0) {
+        memset(&control, 0, sizeof control);
+        message.msg_control = control.room;
+        message.msg_controllen = sizeof control.room;
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(header), &descriptor, sizeof(int));
+    }
+    ssize_t sent;
+    do sent = sendmsg(sync, &message, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -1 : 0;
+}
+
+int cjail_receive(int socket, struct cjail_report *report, int *descriptor) {
+    union {
+        char room[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec part = {.iov_base = report, .iov_len = sizeof *report};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
+    *descriptor = -1;
+    ssize_t got;
+    do got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    while (got < 0 && errno == EINTR);
+    if (got < 0) return errno == ECONNRESET ? 0 : -1;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_type == SCM_RIGHTS) memcpy(descriptor, CMSG_DATA(header), sizeof(int));
+    if (got == 0) return 0;
+    if (got == sizeof *report) return 1;
+    room_close(*descriptor);
+    *descriptor = -1;
+    return room_fail(EBADMSG);
+}
+
+static _Noreturn void fail(int sync, enum cjail_step step, uint32_t op) {
+    int code = errno;
+    struct cjail_report report = {.kind = CJAIL_FAILED, .step = step, .op = op, .error = code};
+    send_report(sync, &report, -1);
+    _exit(step == CJAIL_STEP_LOOKUP && code == ENOENT ? NOT_FOUND : NOT_EXECUTED);
+}
+
+static uint64_t boot_time(void) {
+    struct timespec now = {0};
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+// pivot_root on the root itself: the old one lies on top of the new for a moment, and is unmounted from there.
+static int enter_root(const struct cjail_plan *plan, int root) {
+    if (fchdir(root) < 0) return -1;
+    if (!(plan->namespaces & CLONE_NEWNS)) return chroot(".") < 0 || chdir("/") < 0 ? -1 : 0;
+    if (syscall(SYS_pivot_root, ".", ".") < 0) return -1;
+    if (umount2(".", MNT_DETACH) < 0) return -1;
+    if (chdir("/") < 0) return -1;
+    if (plan->root_propagation && mount(NULL, "/", NULL, plan->root_propagation, NULL) < 0) return -1;
+    return 0;
+}
+
+// The descriptors that become 0, 1 and 2 are moved out of the way first: one may be another's number.
+static int set_stdio(const struct cjail_plan *plan, int slave) {
+    int fds[3];
+    for (int i = 0; i < 3; i++) {
+        int from = plan->terminal ? slave : plan->stdio[i];
+        fds[i] = from >= 0 ? fcntl(from, F_DUPFD_CLOEXEC, 3) : open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (fds[i] < 0) return -1;
+        if (fds[i] < 3 && (fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3)) < 0) return -1;
+    }
+    for (int i = 0; i < 3; i++) {
+        if (dup2(fds[i], i) < 0) return -1;
+    }
+    return plan->terminal ? ioctl(0, TIOCSCTTY, 0) : 0;
+}
+
+// The container's own /dev/null, if it has one, in the place of the guest's: /proc/self/fd/0 then has a name inside.
+static int reopen_null(const struct cjail_plan *plan) {
+    for (int i = 0; i < 3; i++) {
+        if (plan->terminal || plan->stdio[i] >= 0) continue;
+        struct stat status;
+        if (lstat("/dev/null", &status) < 0 || !ROOM_IS_NULL(status)) return 0;
+        int null = open("/dev/null", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+        if (null < 0) return 0;
+        int result = dup2(null, i);
+        room_close(null);
+        if (result < 0) return -1;
+    }
+    return 0;
+}
+
+// Waits for the word to go on. The agent's end of file means that nobody wants this container any more.
+static int wait_for_start(int sync) {
+    char byte;
+    ssize_t got;
+    do got = read(sync, &byte, 1);
+    while (got < 0 && errno == EINTR);
+    if (got == 0) _exit(NOT_EXECUTED);
+    return got < 0 ? -1 : 0;
+}
+
+static int move_from_stdio(int fd) { return fd > 2 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 3); }
+
+static _Noreturn void run_child(const struct cjail_plan *plan, int sync) {
+    char program_path[PATH_MAX];
+    struct cjail_report report = {0};
+    uint32_t step = 0, index = 0;
+
+    room_default_signals();
+    umask(0);
+    // Who sends a signal to the agent's group must not hit the container, and a terminal needs a session leader.
+    setsid();
+    sync = move_from_stdio(sync);
+    // Every descriptor of the agent is closed on exec anyhow; none is to be left open while the image is touched.
+    if (plan->namespaces & CLONE_NEWCGROUP && unshare(CLONE_NEWCGROUP) < 0) fail(sync, CJAIL_STEP_NAMESPACES, 0);
+
+    int root = room_attach_rootfs(plan);
+    if (root < 0) fail(sync, CJAIL_STEP_ROOTFS, 0);
+    report.rootfs_mounted = boot_time();
+    for (size_t i = 0; i < plan->op_count; i++) {
+        if (room_run(plan, &plan->ops[i], root) < 0) fail(sync, CJAIL_STEP_OPERATION, (uint32_t)i);
+    }
+
+    int master = -1, slave = -1;
+    if (plan->terminal && room_open_terminal(plan, root, &master, &slave) < 0) fail(sync, CJAIL_STEP_TERMINAL, 0);
+    if (set_stdio(plan, slave) < 0) fail(sync, CJAIL_STEP_STDIO, 0);
+    if (plan->terminal) {
+        report.kind = CJAIL_TERMINAL;
+        if (send_report(sync, &report, master) < 0) fail(sync, CJAIL_STEP_SYNC, 0);
+    }
+    // The session keyring of the container is its own, as with runc; a kernel without keys has none to share.
+    syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
+    if (plan->root_readonly) {
+        struct room_mount_attr readonly = {.attr_set = ROOM_ATTR_RDONLY};
+        if (room_set_attributes(root, 0, &readonly) < 0) fail(sync, CJAIL_STEP_ROOTFS, 0);
+    }
+    if (enter_root(plan, root) < 0) fail(sync, CJAIL_STEP_PIVOT, 0);
+    if (reopen_null(plan) < 0) fail(sync, CJAIL_STEP_STDIO, 0);
+    umask(plan->has_umask ? plan->umask : 022);
+    room_set_home(plan);
+    if (room_set_limits(plan, &index) < 0) fail(sync, CJAIL_STEP_LIMITS, index);
+    if (room_become(plan, &step) < 0) fail(sync, step, 0);
+    const char *program = room_find_program(plan, program_path);
+    if (!program) fail(sync, CJAIL_STEP_LOOKUP, 0);
+
+    report.kind = CJAIL_READY;
+    if (send_report(sync, &report, -1) < 0 || wait_for_start(sync) < 0) fail(sync, CJAIL_STEP_SYNC, 0);
+    // Nothing of the agent's may be left open in the container, whoever forgot a flag.
+    syscall(SYS_close_range, 3u, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
+    execve(program, plan->arguments, plan->environment);
+    fail(sync, CJAIL_STEP_EXEC, 0);
+}
+
+pid_t cjail_spawn(const struct cjail_plan *plan, int sync) {
+    struct clone_args arguments = {
+        // The cgroup namespace is taken later: its root is the cgroup that the process is in at that moment.
+        .flags = plan->namespaces & ~(uint64_t)CLONE_NEWCGROUP,
+        .exit_signal = SIGCHLD,
+    };
+    if (plan->cgroup >= 0) {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = (uint64_t)plan->cgroup;
+    }
+    // Buffered output would be written twice.
+    fflush(NULL);
+    long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
+    if (pid == 0) run_child(plan, sync);
+    return (pid_t)pid;
+}

@@ -1,0 +1,128 @@
+// Everything between clone and exec of a container's first process.
+//
+// The agent (Swift) compiles config.json into a flat plan; the child that cjail_spawn makes carries it out, in order,
+// and reports over a socket. It is C because a forked Swift runtime is no place to be in, and because the steps are
+// system calls and nothing else. The child never returns: it execs or leaves by _exit.
+#ifndef CJAIL_H
+#define CJAIL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// One step of the file system's making. Destinations are paths in the container; they are resolved inside its root
+// (openat2, RESOLVE_IN_ROOT), so that no symlink of the image leads out of it. Steps run in the plan's order.
+enum cjail_op_kind {
+    CJAIL_OP_MOUNT = 1,     // a new file system: type, source, flags, data; attributes
+    CJAIL_OP_BIND,          // source (below plan.share) on target: CJAIL_RECURSIVE, attributes
+    CJAIL_OP_REMOUNT,       // flags and data of what is mounted at target
+    CJAIL_OP_ATTRIBUTES,    // attributes of what is mounted at target
+    CJAIL_OP_PROPAGATION,   // flags (MS_SHARED and the like, MS_REC) of the mount at target
+    CJAIL_OP_DEVICE,        // mknod: mode, rdev, uid, gid
+    CJAIL_OP_SYMLINK,       // target -> source; what exists is left alone, but with CJAIL_REPLACE
+    CJAIL_OP_COPY_UP,       // tmpfs at target, filled with what the directory held: flags, data
+    CJAIL_OP_MASK,          // an empty, read-only thing over target, if there is something
+    CJAIL_OP_READONLY,      // target read-only, if there is something
+    CJAIL_OP_SYSCTL,        // source (the value) to /proc/sys/target
+    CJAIL_OP_LOOPBACK,      // lo up
+    CJAIL_OP_HOSTNAME,      // source
+    CJAIL_OP_DOMAINNAME,    // source
+    CJAIL_OP_OOM_SCORE,     // source, to /proc/self/oom_score_adj
+};
+
+enum { CJAIL_REPLACE = 1, CJAIL_RECURSIVE = 2 };
+
+struct cjail_op {
+    uint32_t kind;
+    uint32_t option;      // CJAIL_REPLACE, CJAIL_RECURSIVE
+    const char *source;
+    const char *target;
+    const char *type;
+    const char *data;
+    uint64_t flags;       // MS_…
+    uint64_t attr_set;    // MOUNT_ATTR_…, for this mount
+    uint64_t attr_clear;
+    uint64_t rattr_set;   // the same for it and all below it
+    uint64_t rattr_clear;
+    uint64_t rdev;
+    uint32_t mode;
+    uint32_t uid;
+    uint32_t gid;
+};
+
+struct cjail_limit {
+    int resource;
+    uint64_t soft;
+    uint64_t hard;
+};
+
+struct cjail_plan {
+    uint64_t namespaces;       // CLONE_NEW…
+    int cgroup;                // an O_PATH descriptor of its cgroup; -1: stay
+    const char *share;         // where the share is mounted
+    const char *rootfs;        // below the share
+    const char *root;          // a directory of the guest to mount the rootfs on
+    int root_readonly;
+    uint64_t root_propagation; // MS_…; 0: private
+    const struct cjail_op *ops;
+    size_t op_count;
+
+    const struct cjail_limit *limits;
+    size_t limit_count;
+    char *const *arguments;    // NULL at the end
+    char **environment;        // NULL at the end, then one free slot: HOME
+    const char *cwd;
+    int stdio[3];              // -1: /dev/null; none is used with a terminal
+    int terminal;
+    uint16_t rows, columns;
+    uint32_t uid, gid;
+    const uint32_t *groups;
+    size_t group_count;
+    int has_umask;
+    uint32_t umask;
+    int no_new_privileges;
+    uint64_t bounding, effective, permitted, inheritable, ambient;
+};
+
+// Where the child is, or what it failed at.
+enum cjail_step {
+    CJAIL_STEP_NAMESPACES = 1,
+    CJAIL_STEP_ROOTFS,
+    CJAIL_STEP_OPERATION,  // report.op says which
+    CJAIL_STEP_PIVOT,
+    CJAIL_STEP_TERMINAL,
+    CJAIL_STEP_STDIO,
+    CJAIL_STEP_LIMITS,     // report.op says which
+    CJAIL_STEP_CWD,
+    CJAIL_STEP_CAPABILITIES,
+    CJAIL_STEP_GROUPS,
+    CJAIL_STEP_USER,
+    CJAIL_STEP_LOOKUP,     // the program is not there or not executable; report.found: its path, if it has one
+    CJAIL_STEP_SYNC,
+    CJAIL_STEP_EXEC,
+};
+
+enum cjail_report_kind { CJAIL_FAILED = 1, CJAIL_TERMINAL, CJAIL_READY };
+
+// One message of the child. With CJAIL_TERMINAL comes one descriptor, the terminal's master.
+struct cjail_report {
+    uint32_t kind;
+    uint32_t step;
+    uint32_t op;
+    int32_t error;
+    uint64_t rootfs_mounted; // CLOCK_BOOTTIME in nanoseconds
+};
+
+// Makes the child. `sync` is the child's end of a SOCK_SEQPACKET pair; the caller closes its copy.
+// The child reports CJAIL_READY when all but exec is done, and execs when it has read a byte; at the end of the
+// file it leaves. After a successful exec the agent reads the end of the file.
+// Returns the child's pid in the caller's pid namespace; -1 and errno when there is none.
+pid_t cjail_spawn(const struct cjail_plan *plan, int sync);
+
+// The next message of the child: 1, or 0 at the end of the file, -1 and errno (EAGAIN: none yet).
+int cjail_receive(int socket, struct cjail_report *report, int *descriptor);
+
+// For tests: opens `path` inside `root` as the child does, making what is missing: 0 nothing, 1 a file, 2 directories.
+int cjail_open_in_root(int root, const char *path, int make);
+
+#endif

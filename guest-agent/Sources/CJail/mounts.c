@@ -1,0 +1,180 @@
+#include "room.h"
+
+#include <net/if.h>
+#include <sys/socket.h>
+
+static int is_directory(int fd) {
+    struct stat status;
+    return fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+static int set_attributes(int fd, const struct cjail_op *op) {
+    if (op->rattr_set || op->rattr_clear) {
+        struct room_mount_attr attr = {.attr_set = op->rattr_set, .attr_clr = op->rattr_clear};
+        if (room_set_attributes(fd, 1, &attr) < 0) return -1;
+    }
+    if (op->attr_set || op->attr_clear) {
+        struct room_mount_attr attr = {.attr_set = op->attr_set, .attr_clr = op->attr_clear};
+        if (room_set_attributes(fd, 0, &attr) < 0) return -1;
+    }
+    return 0;
+}
+
+// The clone is changed before anybody can see it, and only then attached.
+static int attach(int tree, int target, const struct cjail_op *op) {
+    return set_attributes(tree, op) < 0 ? -1 : room_move_mount(tree, target);
+}
+
+int room_bind_fd(int source, int target, int recursive) {
+    int tree = room_open_tree(source, recursive);
+    if (tree < 0) return -1;
+    int result = room_move_mount(tree, target);
+    room_close(tree);
+    return result;
+}
+
+// A path below the share; what the share holds may be symlinks, and none leads out of it.
+static int open_shared(const struct cjail_plan *plan, const char *path) {
+    int share = open(plan->share, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (share < 0) return -1;
+    int fd = room_open(share, path, ROOM_NOTHING);
+    room_close(share);
+    return fd;
+}
+
+int room_attach_rootfs(const struct cjail_plan *plan) {
+    if (plan->namespaces & CLONE_NEWNS && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return -1;
+    int source = open_shared(plan, plan->rootfs);
+    int target = open(plan->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int tree = -1, result = -1;
+    if (source >= 0 && target >= 0) {
+        if (is_directory(source)) {
+            tree = room_open_tree(source, 1);
+            if (tree >= 0) result = room_move_mount(tree, target);
+        } else {
+            errno = ENOTDIR;
+        }
+    }
+    room_close(source);
+    room_close(target);
+    if (result < 0) {
+        room_close(tree);
+        return -1;
+    }
+    return tree;
+}
+
+static int bind_shared(const struct cjail_plan *plan, const struct cjail_op *op, int root) {
+    int source = open_shared(plan, op->source);
+    if (source < 0) return -1;
+    int tree = room_open_tree(source, (op->option & CJAIL_RECURSIVE) != 0);
+    int target = tree < 0 ? -1 : room_open(root, op->target, is_directory(source) ? ROOM_DIRECTORY : ROOM_FILE);
+    int result = target < 0 ? -1 : attach(tree, target, op);
+    room_close(source);
+    room_close(tree);
+    room_close(target);
+    return result;
+}
+
+static int change(const struct cjail_op *op, int root) {
+    if (!op->attr_set && !op->rattr_set && !op->attr_clear && !op->rattr_clear) return 0;
+    int target = room_open(root, op->target, ROOM_NOTHING);
+    if (target < 0) return -1;
+    int result = set_attributes(target, op);
+    room_close(target);
+    return result;
+}
+
+static int propagate(const struct cjail_op *op, int root) {
+    int target = room_open(root, op->target, ROOM_NOTHING);
+    if (target < 0) return -1;
+    struct room_mount_attr attr = {.propagation = op->flags & ~(uint64_t)MS_REC};
+    int result = room_set_attributes(target, (op->flags & MS_REC) != 0, &attr);
+    room_close(target);
+    return result;
+}
+
+static int new_mount(const struct cjail_op *op, int root) {
+    int target = room_open(root, op->target, ROOM_DIRECTORY);
+    if (target < 0) return -1;
+    char path[32];
+    int result = mount(op->source, room_fd_path(target, path), op->type, op->flags, op->data);
+    room_close(target);
+    if (result < 0) return -1;
+    return change(op, root);
+}
+
+static int remount(const struct cjail_op *op, int root) {
+    int target = room_open(root, op->target, ROOM_NOTHING);
+    if (target < 0) return -1;
+    char path[32];
+    int result = mount(NULL, room_fd_path(target, path), NULL, op->flags | MS_REMOUNT, op->data);
+    room_close(target);
+    return result;
+}
+
+static int mask(const struct cjail_op *op, int root) {
+    int target = room_open(root, op->target, ROOM_NOTHING);
+    if (target < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+    char path[32];
+    int result = -1;
+    if (is_directory(target)) {
+        result = mount("tmpfs", room_fd_path(target, path), "tmpfs", MS_RDONLY, "size=0k,nr_inodes=2");
+    } else {
+        // The guest's own null, not the container's: its image has no say in what a mask is made of.
+        int null = open("/dev/null", O_PATH | O_CLOEXEC);
+        if (null >= 0) result = room_bind_fd(null, target, 0);
+        room_close(null);
+    }
+    room_close(target);
+    return result;
+}
+
+static int make_readonly(const struct cjail_op *op, int root) {
+    int target = room_open(root, op->target, ROOM_NOTHING);
+    if (target < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+    struct cjail_op attributes = {.attr_set = ROOM_ATTR_RDONLY};
+    int tree = room_open_tree(target, 1);
+    int result = tree < 0 ? -1 : attach(tree, target, &attributes);
+    room_close(tree);
+    room_close(target);
+    return result;
+}
+
+static int sysctl(const struct cjail_op *op) {
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof path, "/proc/sys/%s", op->target);
+    if (length < 0 || (size_t)length >= sizeof path) return room_fail(ENAMETOOLONG);
+    return room_write_file(path, op->source);
+}
+
+static int loopback_up(void) {
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    struct ifreq request = {.ifr_flags = IFF_UP | IFF_RUNNING};
+    strcpy(request.ifr_name, "lo");
+    int result = ioctl(fd, SIOCSIFFLAGS, &request);
+    room_close(fd);
+    return result;
+}
+
+int room_run(const struct cjail_plan *plan, const struct cjail_op *op, int root) {
+    switch (op->kind) {
+    case CJAIL_OP_MOUNT: return new_mount(op, root);
+    case CJAIL_OP_BIND: return bind_shared(plan, op, root);
+    case CJAIL_OP_REMOUNT: return remount(op, root);
+    case CJAIL_OP_ATTRIBUTES: return change(op, root);
+    case CJAIL_OP_PROPAGATION: return propagate(op, root);
+    case CJAIL_OP_DEVICE: return room_device(op, root);
+    case CJAIL_OP_SYMLINK: return room_symlink(op, root);
+    case CJAIL_OP_COPY_UP: return room_copy_up(op, root);
+    case CJAIL_OP_MASK: return mask(op, root);
+    case CJAIL_OP_READONLY: return make_readonly(op, root);
+    case CJAIL_OP_SYSCTL: return sysctl(op);
+    case CJAIL_OP_LOOPBACK: return loopback_up();
+    case CJAIL_OP_HOSTNAME: return sethostname(op->source, strlen(op->source));
+    case CJAIL_OP_DOMAINNAME: return setdomainname(op->source, strlen(op->source));
+    case CJAIL_OP_OOM_SCORE: return room_write_file("/proc/self/oom_score_adj", op->source);
+    default: return room_fail(EINVAL);
+    }
+}
