@@ -7,7 +7,6 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-builtin-rules --no-builtin-variables --no-print-directory
 .DEFAULT_GOAL := help
-.DELETE_ON_ERROR:
 # Every long step fills the processors by itself, and says aloud what it does.
 .NOTPARALLEL:
 
@@ -107,7 +106,8 @@ $(share)/vmlinux: $(kernel_sources) | build-deps
 
 $(share)/initramfs.cpio: $(agent_sources) | build-deps
 	@$(begin)
-	@$(step) initramfs "build the guest's agent and initramfs" guest-agent/initramfs.sh $@
+	@$(step) initramfs "build the guest's agent and initramfs" guest-agent/initramfs.sh $@.new
+	@mv -f $@.new $@
 	@$(call end,$@)
 
 # One rule for both programs. They are stripped aside and renamed into place: the ones there may be running.

@@ -2,7 +2,7 @@
 """Holds the code against the house: format, arrows between the rooms, Unsafe, sizes, marks, C and shell warnings.
 
     lint.py             everything
-    lint.py CHECK...    some of it: format, rooms, unsafe, sizes, marks, c, shell
+    lint.py CHECK...    some of it: format, rooms, warnings, unsafe, sizes, marks, c, shell
 
 Prints one line a finding, `path:line: what is wrong`, and exits with 1 if there was one. Needs Swift's toolchain
 (swift format, swift package, clang); shellcheck is used where it is installed, and required where CI is set.
@@ -62,14 +62,15 @@ ARROWS: dict[str, set[str]] = {
     "kvm-runtime": {"Runtime", "LinuxSys", "ArgumentParser"},
     "kvm-vmm": {"VhostUser", "VirtioVsock", "LinuxSys"},
     # The guest.
+    "CInit": set(),
     "CJail": set(),
-    "Jail": {"CJail", "CLinux", "CSpawn", "Spawn", "LinuxSys", "OCISpec", "AgentProtocol"},
+    "Jail": {"CJail", "CLinux", "LinuxSys", "JSON", "OCISpec", "AgentProtocol"},
     "Cgroup": {"LinuxSys", "OCISpec", "AgentProtocol"},
-    "AgentCore": {
-        "Jail", "Cgroup", "Spawn", "CLinux", "LinuxSys", "Netlink", "JSON", "OCISpec", "AgentProtocol",
-    },
-    "kvm-agent": {"AgentCore", "Jail", "Cgroup", "LinuxSys", "AgentProtocol"},
+    "AgentCore": {"Jail", "Cgroup", "CLinux", "LinuxSys", "Netlink", "JSON", "OCISpec", "AgentProtocol"},
+    "kvm-agent": {"CInit", "AgentCore", "LinuxSys", "AgentProtocol"},
 }  # fmt: skip
+
+TABLE = "ARROWS in scripts/lint.py"
 
 # Modules of the toolchain. Glibc is for the rooms that deal with the system, which are those that may know LinuxSys;
 # formats, protocols and queues have no business with it.
@@ -167,19 +168,30 @@ class Target:
         folder = description.get("path") or f"{'Tests' if self.test else 'Sources'}/{self.name}"
         self.path = package / folder
         self.manifest = package / "Package.swift"
+        self.settings: list[dict] = description["settings"]
         self.module = re.sub(r"\W", "_", self.name)
-        self.dependencies: set[str] = set()
+        # What it declares by name, and what comes along in a library of ours that it declares (AgentRooms): of those
+        # it may leave out what it does not need, and must leave out what the house forbids.
+        self.declared: set[str] = set()
+        self.bundled: set[str] = set()
         for dependency in description["dependencies"]:
             kind, values = next(iter(dependency.items()))
-            self.dependencies |= products().get(values[0], {values[0]}) if kind == "product" else {values[0]}
+            if kind == "product" and values[0] in libraries():
+                self.bundled |= libraries()[values[0]]
+            else:
+                self.declared.add(values[0])
+
+    @property
+    def dependencies(self) -> set[str]:
+        return self.declared | self.bundled
 
     def files(self, *suffixes: str) -> list[Path]:
         return [path for path in files(*suffixes) if path.is_relative_to(self.path)]
 
 
 @cache
-def products() -> dict[str, set[str]]:
-    """Our own libraries, which stand for their rooms; another package's product is called as its module."""
+def libraries() -> dict[str, set[str]]:
+    """Our own libraries, which stand for their rooms. Another package's product is called as its module."""
     return {
         product["name"]: set(product["targets"])
         for package in packages()
@@ -231,8 +243,10 @@ def check_rooms() -> None:
                     found(path, line, f"import {module}: Foundation is for tests only")
                 elif module not in target.dependencies | system_modules(target):
                     found(path, line, f"import {module}: {target.name} does not declare it in Package.swift")
+                elif not target.test and module in target.bundled - ARROWS.get(target.name, set()):
+                    found(path, line, f"import {module}: the house has no arrow {target.name} → {module} ({TABLE})")
         if sources and not target.test:
-            for unused in sorted(target.dependencies - imported):
+            for unused in sorted(target.declared - imported):
                 found(target.manifest, None, f"{target.name} declares {unused} and never imports it")
     for path in files(".swift"):
         if path not in held and path.name != "Package.swift":
@@ -248,10 +262,20 @@ def system_modules(target: Target) -> set[str]:
 
 def check_arrows(target: Target) -> None:
     if target.name not in ARROWS:
-        found(target.manifest, None, f"{target.name} is a room without arrows: ARROWS in scripts/lint.py")
+        found(target.manifest, None, f"{target.name} is a room without arrows ({TABLE})")
         return
-    for wrong in sorted(target.dependencies - ARROWS[target.name]):
-        found(target.manifest, None, f"{target.name} → {wrong}: the house has no such arrow (ARROWS in scripts/lint.py)")
+    for wrong in sorted(target.declared - ARROWS[target.name]):
+        found(target.manifest, None, f"{target.name} → {wrong}: the house has no such arrow ({TABLE})")
+
+
+def check_warnings() -> None:
+    """Every target of ours treats warnings as errors by its own settings: so no build can forget it, and the packages
+    of others are left alone."""
+    for target in targets():
+        tool = "c" if target.files(".c") else "swift"
+        setting = {"kind": {"treatAllWarnings": {"_0": "error"}}, "tool": tool}
+        if setting not in target.settings:
+            found(target.manifest, None, f"{target.name} lacks .treatAllWarnings(as: .error)")
 
 
 def check_unsafe() -> None:
@@ -321,6 +345,7 @@ def check_shell() -> None:
 CHECKS = {
     "format": check_format,
     "rooms": check_rooms,
+    "warnings": check_warnings,
     "unsafe": check_unsafe,
     "sizes": check_sizes,
     "marks": check_marks,

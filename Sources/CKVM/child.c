@@ -84,12 +84,14 @@ static int32_t stage_of(struct machine *machine) {
 }
 
 static void judge(struct machine *machine, struct ckvm_rounds *rounds, uint64_t sum, struct ckvm_probe_result *result) {
-    result->guest_ns = ckvm_rounds_guest(rounds);
-    result->native_ns = ckvm_rounds_native(rounds);
+    result->guest_ticks = ckvm_rounds_guest(rounds);
+    result->native_ticks = ckvm_rounds_native(rounds);
     machine->expectation.loop_result = ckvm_rounds_result(rounds);
     if (sum != ckvm_expected_sum(&machine->expectation)) {
         result->verdict = CKVM_WRONG_RESULT;
         result->stage = ckvm_first_wrong_stage(&machine->expectation, machine->memory);
+        if (result->stage >= 0)
+            result->value = *ckvm_guest_word(machine->memory, PROBE_RESULTS + (uint64_t)result->stage * 8);
     } else {
         result->verdict = ckvm_rounds_fast(rounds) ? CKVM_FIT : CKVM_SLOW;
     }
@@ -103,14 +105,14 @@ static void serve(struct machine *machine, struct ckvm_probe_result *result) {
     *count = ckvm_rounds_begin(&rounds);
     struct kvm_run *run = machine->run;
     for (;;) {
-        uint64_t entered = ckvm_now();
+        uint64_t entered = ckvm_tsc();
         if (ckvm_run(machine->vcpu) < 0) {
             if (errno == EINTR || errno == EAGAIN) continue;
             fail(result, CKVM_RUN_FAILED, "KVM_RUN");
             result->stage = stage_of(machine);
             return;
         }
-        uint64_t left = ckvm_now();
+        uint64_t left = ckvm_tsc();
         uint32_t data = 0;
         if (run->exit_reason == KVM_EXIT_IO) memcpy(&data, (char *)run + run->io.data_offset, sizeof data);
         int port = run->exit_reason == KVM_EXIT_IO ? run->io.port : -1;

@@ -20,7 +20,7 @@ bool ckvm_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t registers[4]) {
 }
 
 // rdtsc alone may be taken before or after its neighbours; rdtscp is not on every processor.
-static uint64_t ordered_tsc(void) {
+uint64_t ckvm_tsc(void) {
     _mm_lfence();
     uint64_t ticks = __rdtsc();
     _mm_lfence();
@@ -31,9 +31,9 @@ void ckvm_tick(uint32_t attempts, struct ckvm_tick *tick) {
     tick->window = UINT64_MAX;
     for (uint32_t i = 0; i < attempts; i++) {
         struct timespec now;
-        uint64_t before = ordered_tsc();
+        uint64_t before = ckvm_tsc();
         clock_gettime(CLOCK_MONOTONIC_RAW, &now);
-        uint64_t after = ordered_tsc();
+        uint64_t after = ckvm_tsc();
         // A switch of the task between the two makes the window long: another attempt has a shorter one.
         if (after < before || after - before >= tick->window) continue;
         tick->window = after - before;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -34,9 +35,9 @@ _Noreturn static void child(int out, pid_t parent, const char *path, uint8_t *me
 }
 
 // Waits for the child's end, but not after `deadline`. False when it has not come.
-static bool reap(pid_t pid, uint64_t deadline, int *status) {
+static bool reap(pid_t pid, uint64_t deadline, int *status, struct rusage *usage) {
     for (;;) {
-        pid_t got = waitpid(pid, status, WNOHANG);
+        pid_t got = wait4(pid, status, WNOHANG, usage);
         // ECHILD: SIGCHLD is ignored here, or someone else was faster.
         if (got == pid || (got < 0 && errno != EINTR)) return got == pid;
         if (ckvm_now() >= deadline) return false;
@@ -83,6 +84,10 @@ static pid_t quiet_fork(int out, const char *path, uint8_t *memory, bool endless
     return pid;
 }
 
+static uint64_t nanoseconds(struct timeval time) {
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_usec * 1000u;
+}
+
 static void probe(
     const char *path, uint64_t deadline, bool endless, uint8_t *memory, struct ckvm_probe_result *result) {
     int ends[2];
@@ -102,7 +107,8 @@ static void probe(
     // A machine's end takes KVM a millisecond or two. Worth the wait: a zombie would surprise a caller that waits for
     // any child. But when the kernel doesn't let go of it, it stays behind: the deadline is the deadline.
     int status = 0;
-    (void)reap(pid, deadline, &status);
+    struct rusage usage;
+    bool reaped = reap(pid, deadline, &status, &usage);
     if (answered) {
         *result = answer;
     } else if (ended) {
@@ -114,6 +120,7 @@ static void probe(
         result->verdict = CKVM_TIMEOUT;
         result->stage = noted < ckvm_stage_count() ? (int32_t)noted : -1;
     }
+    if (reaped) result->child_cpu_ns = nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime);
 }
 
 void ckvm_probe(const char *path, uint32_t deadline_ms, bool endless, struct ckvm_probe_result *result) {

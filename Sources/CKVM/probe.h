@@ -32,7 +32,9 @@ int ckvm_first_wrong_stage(const struct ckvm_expectation *from, uint8_t *memory)
 // child.c: all that happens to the KVM at `path`.
 void ckvm_child(const char *path, uint8_t *memory, bool endless, struct ckvm_probe_result *result);
 
-// clock.c: CLOCK_MONOTONIC.
+// clock.c: CLOCK_MONOTONIC, for deadlines; the TSC for what is shorter than some clocks' steps (a kernel that doesn't
+// trust its TSC may have one of 4 ms).
 uint64_t ckvm_now(void);
+uint64_t ckvm_tsc(void);
 
 #endif

@@ -6,9 +6,9 @@ static uint64_t native_time(uint64_t count, uint64_t *loop_result) {
     _Alignas(16) uint64_t scratch[2];
     uint64_t best = UINT64_MAX;
     for (int i = 0; i < MOST_ROUNDS; i++) {
-        uint64_t begin = ckvm_now();
+        uint64_t begin = ckvm_tsc();
         *loop_result = ckvm_guest_loop(count, scratch);
-        uint64_t took = ckvm_now() - begin;
+        uint64_t took = ckvm_tsc() - begin;
         if (took < best) best = took;
     }
     return best ? best : 1;
@@ -34,9 +34,7 @@ uint64_t ckvm_rounds_next(struct ckvm_rounds *rounds, uint64_t took) {
     if (!rounds->on_long) {
         rounds->shorts++;
         if (took < rounds->best_short) rounds->best_short = took;
-        // A millisecond is the room for what a first run costs.
-        bool hopeless = took > 1000000 && took / (MOST_SLOWDOWN * 2) > rounds->native_short;
-        if (hopeless) return rounds->shorts < MOST_ROUNDS ? SHORT_ROUND : 0;
+        if (took / HOPELESS > rounds->native_short) return rounds->shorts < MOST_ROUNDS ? SHORT_ROUND : 0;
         rounds->on_long = true;
         return LONG_ROUND;
     }

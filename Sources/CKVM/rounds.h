@@ -10,6 +10,8 @@ enum {
     MOST_ROUNDS = 4,
     // True hardware is at 1, a loaded machine's noise at 2 or 3. KVM's emulator is far beyond 50.
     MOST_SLOWDOWN = 10,
+    // For a short round, to leave room for what a first run costs; long ones that are better take 4 ms at most.
+    HOPELESS = 200,
 };
 
 // A short round first, as a long one would take an interpreter too long; when it is not hopeless, long ones. What
@@ -17,7 +19,7 @@ enum {
 struct ckvm_rounds {
     bool on_long;
     int shorts, longs; // done
-    // Nanoseconds from an entry into the guest to the exit behind it; empty: with no round between.
+    // TSC ticks from an entry into the guest to the exit behind it; empty: with no round between.
     uint64_t best_short, best_long, empty;
     uint64_t native_short, native_long;
     // What the loop returns.

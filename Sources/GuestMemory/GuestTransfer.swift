@@ -25,7 +25,7 @@ extension GuestMemory {
             var message = msghdr()
             message.msg_iov = parts
             message.msg_iovlen = count
-            return sendmsg(socket, &message, CInt(MSG_DONTWAIT.rawValue) | CInt(MSG_NOSIGNAL.rawValue))
+            return sendmsg(socket, &message, CInt(MSG_DONTWAIT) | CInt(MSG_NOSIGNAL))
         }
     }
 

@@ -27,8 +27,12 @@ public struct JSONCursor: Sendable {
 
     /// That something else was expected: "expected a string, found a number", or "is missing".
     public func mismatch(expected: String) -> JSONFieldError {
-        guard let value else { return error("is missing") }
-        return error("expected \(expected), found \(value.kind)")
+        if let value {
+            return error("expected \(expected), found \(value.kind)")
+        }
+        // An element is never missing.
+        if case .index = path { return error("expected \(expected), found null") }
+        return error("is missing")
     }
 }
 

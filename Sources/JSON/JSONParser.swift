@@ -5,7 +5,8 @@ extension JSONValue {
     /// Integers beyond 64 bits become a `Double`; a number beyond a `Double`, and half a surrogate pair, are errors.
     public static func parse(_ bytes: [UInt8], limits: JSONLimits = JSONLimits()) throws(JSONError) -> JSONValue {
         guard bytes.count <= limits.bytes else {
-            throw JSONError(line: 1, column: 1, message: "the text has \(bytes.count) bytes, allowed are \(limits.bytes)")
+            throw JSONError(
+                line: 1, column: 1, message: "the text has \(bytes.count) bytes, allowed are \(limits.bytes)")
         }
         var parser = JSONParser(bytes: bytes, limits: limits)
         return try parser.document()

@@ -23,13 +23,19 @@ public struct KVMProbe: Sendable {
         public let nanoseconds: UInt64
         /// How many times slower than the host the guest ran the same code; nil when it did not come so far.
         public let slowdown: Double?
+
+        public init(fitness: KVMFitness, nanoseconds: UInt64, slowdown: Double?) {
+            self.fitness = fitness
+            self.nanoseconds = nanoseconds
+            self.slowdown = slowdown
+        }
     }
 
     /// Runs the probe: some milliseconds, 200 at most.
     public func run() -> Report {
         var result = ckvm_probe_result()
         ckvm_probe(device, deadlineMilliseconds, endless, &result)
-        let slowdown = result.native_ns == 0 ? nil : Double(result.guest_ns) / Double(result.native_ns)
+        let slowdown = result.native_ticks == 0 ? nil : Double(result.guest_ticks) / Double(result.native_ticks)
         return Report(
             fitness: ProbeVerdict(result, device: device, deadlineMilliseconds: deadlineMilliseconds).fitness,
             nanoseconds: result.total_ns, slowdown: slowdown)

@@ -28,7 +28,7 @@ struct ProbeVerdict {
         case CKVM_WRONG_RESULT: return .unfit(reason: "KVM runs the guest wrongly: another result than due\(place)")
         case CKVM_SLOW: return .unfit(reason: slow)
         case CKVM_TIMEOUT:
-            return .unfit(reason: "KVM did not finish within \(deadlineMilliseconds) ms\(place)")
+            return .unfit(reason: "KVM did not finish within \(deadlineMilliseconds) ms\(place)\(starved)")
         case CKVM_CHILD_DIED: return .unfit(reason: "the probe's process ended without an answer")
         default: return .unfit(reason: "the probe did not start: \(step): \(error)")
         }
@@ -66,7 +66,7 @@ struct ProbeVerdict {
     }
 
     private var slow: String {
-        let times = result.guest_ns / max(result.native_ns, 1)
+        let times = result.guest_ticks / max(result.native_ticks, 1)
         return "KVM runs guest code \(times) times slower than the host: it interprets it"
     }
 
@@ -74,6 +74,13 @@ struct ProbeVerdict {
     private var place: String {
         guard result.stage >= 0, let name = ckvm_stage_name(UInt32(result.stage)) else { return "" }
         return " at \(String(cString: name))"
+    }
+
+    /// A busy machine's fault, not KVM's; the caller may try again later.
+    private var starved: String {
+        let milliseconds = result.child_cpu_ns / 1_000_000
+        guard result.child_cpu_ns > 0, milliseconds < UInt64(deadlineMilliseconds) / 4 else { return "" }
+        return " (the machine is busy: the probe had \(milliseconds) ms of a processor)"
     }
 
     private var exception: String {

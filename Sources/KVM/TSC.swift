@@ -57,23 +57,38 @@ public struct HostTSC: Equatable, Sendable {
         return UInt32(exactly: (hertz + 500) / 1000)
     }
 
-    /// Counts for about `microseconds`. Each end is the closest of many readings of both clocks; an end that is too
-    /// vague for 0.05 % makes the count worthless.
+    /// Counts for about `microseconds`, in two halves, which must agree to 0.05 %: a clock of coarse steps, or a task
+    /// switch at the wrong place, makes the count worthless. Three attempts.
     static func measure(microseconds: UInt64) -> UInt32? {
         for _ in 0..<3 {
-            var from = ckvm_tick()
-            var to = ckvm_tick()
-            ckvm_tick(16, &from)
-            repeat { ckvm_tick(1, &to) } while to.nanoseconds &- from.nanoseconds < microseconds * 1000
-            ckvm_tick(16, &to)
-            guard to.tsc > from.tsc, to.nanoseconds > from.nanoseconds else { return nil }
-            let ticks = to.tsc - from.tsc
-            let nanoseconds = to.nanoseconds - from.nanoseconds
-            guard nanoseconds < 1_000_000_000, (from.window + to.window) / 2 <= ticks / 2000 else { continue }
-            let (scaled, overflow) = ticks.multipliedReportingOverflow(by: 1_000_000)
-            return overflow ? nil : UInt32(exactly: (scaled + nanoseconds / 2) / nanoseconds)
+            guard let from = reading(after: 0), let middle = reading(after: from.nanoseconds + microseconds * 500),
+                let to = reading(after: middle.nanoseconds + microseconds * 500), let first = rate(from, middle),
+                let second = rate(middle, to), agree(first, second, within: 0.0005)
+            else { continue }
+            return rate(from, to)
         }
         return nil
+    }
+
+    /// Both clocks once CLOCK_MONOTONIC_RAW is past `nanoseconds`: the closest pair of many. nil when it stands still.
+    private static func reading(after nanoseconds: UInt64) -> ckvm_tick? {
+        var tick = ckvm_tick()
+        ckvm_tick(1, &tick)
+        let begin = tick.tsc
+        while tick.nanoseconds < nanoseconds {
+            ckvm_tick(1, &tick)
+            // A twentieth to a quarter of a second on any processor of today.
+            if tick.tsc &- begin > 1 << 28 { return nil }
+        }
+        ckvm_tick(16, &tick)
+        return tick
+    }
+
+    private static func rate(_ from: ckvm_tick, _ to: ckvm_tick) -> UInt32? {
+        guard to.tsc > from.tsc, to.nanoseconds > from.nanoseconds else { return nil }
+        let nanoseconds = to.nanoseconds - from.nanoseconds
+        let (scaled, overflow) = (to.tsc - from.tsc).multipliedReportingOverflow(by: 1_000_000)
+        return overflow ? nil : UInt32(exactly: (scaled + nanoseconds / 2) / nanoseconds)
     }
 
     /// /proc/cpuinfo's "cpu MHz" is the core's frequency of the moment where the kernel scales it, from an eighth to

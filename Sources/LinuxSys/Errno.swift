@@ -33,6 +33,7 @@ public struct Errno: Error, RawRepresentable, Hashable, Sendable, CustomStringCo
     public static let inProgress = Errno(rawValue: EINPROGRESS)
     public static let connectionRefused = Errno(rawValue: ECONNREFUSED)
     public static let connectionReset = Errno(rawValue: ECONNRESET)
+    public static let hostUnreachable = Errno(rawValue: EHOSTUNREACH)
     public static let timedOut = Errno(rawValue: ETIMEDOUT)
     public static let crossDevice = Errno(rawValue: EXDEV)
 

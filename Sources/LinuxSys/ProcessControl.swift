@@ -30,3 +30,11 @@ public enum ProcessControl {
     /// Drops every capability, also from the bounding and the ambient set where that is allowed.
     public static func dropCapabilities() throws(Errno) { _ = try once { clinux_drop_capabilities() } }
 }
+
+extension ProcessControl {
+    /// A write to a socket or pipe without a reader is EPIPE, and not the process's end.
+    public static func ignoreBrokenPipes() { Signals.ignore(SIGPIPE) }
+
+    /// exit(3).
+    public static func exit(_ code: CInt) -> Never { CLinux.exit(code) }
+}

@@ -36,6 +36,12 @@ public struct ProcessDescriptor: ~Copyable, Sendable {
     }
 
     public func send(_ signal: CInt) throws(Errno) { try ProcessSignal.send(signal, to: descriptor) }
+
+    /// Waits for the end of the process, whoever's child it is; false when it still runs after `milliseconds`.
+    public func waitForEnd(milliseconds: CInt) -> Bool {
+        var waiting = pollfd(fd: descriptor.raw, events: Int16(POLLIN), revents: 0)
+        return poll(&waiting, 1, milliseconds) == 1
+    }
 }
 
 public enum ProcessSignal {

@@ -2,6 +2,14 @@ import CLinux
 
 /// Unix and vsock sockets, all close-on-exec.
 public enum Sockets {
+    public enum Kind: Sendable {
+        case stream
+        /// Whole messages, in order (SOCK_SEQPACKET).
+        case packets
+
+        var number: CInt { CInt((self == .stream ? SOCK_STREAM : SOCK_SEQPACKET).rawValue) }
+    }
+
     /// A connected pair.
     public struct Pair: ~Copyable {
         public let first: FileDescriptor
@@ -10,19 +18,19 @@ public enum Sockets {
         public consuming func split() -> (CInt, CInt) { (first.release(), second.release()) }
     }
 
-    public static func pair(type: __socket_type = SOCK_STREAM, nonBlocking: Bool = false) throws(Errno) -> Pair {
+    public static func pair(_ kind: Kind = .stream, nonBlocking: Bool = false) throws(Errno) -> Pair {
         let flags = CInt(SOCK_CLOEXEC.rawValue) | (nonBlocking ? CInt(SOCK_NONBLOCK.rawValue) : 0)
         var fds: [CInt] = [-1, -1]
-        _ = try once { socketpair(AF_UNIX, CInt(type.rawValue) | flags, 0, &fds) }
+        _ = try once { socketpair(AF_UNIX, kind.number | flags, 0, &fds) }
         return Pair(first: FileDescriptor(owning: fds[0]), second: FileDescriptor(owning: fds[1]))
     }
 
     /// A listening Unix stream socket at `name` in `directory`, reached by descriptor so that the length of the
     /// directory's own path doesn't matter (sun_path holds 108 bytes). Only its owner may connect. Non-blocking.
-    public static func listen(at name: String, in directory: borrowing FileDescriptor, backlog: CInt = 64) throws(Errno)
-        -> FileDescriptor
-    {
-        let socket = try unixSocket(nonBlocking: true)
+    public static func listen(
+        at name: String, in directory: borrowing FileDescriptor, backlog: CInt = 64, _ kind: Kind = .stream
+    ) throws(Errno) -> FileDescriptor {
+        let socket = try unixSocket(nonBlocking: true, kind)
         let mask = umask(0o177)
         defer { umask(mask) }
         _ = try once { clinux_unix_bind(socket.raw, "/proc/self/fd/\(directory.raw)/\(name)") }
@@ -31,19 +39,21 @@ public enum Sockets {
     }
 
     /// Connects to the Unix stream socket `name` in `directory`; the result blocks.
-    public static func connect(to name: String, in directory: borrowing FileDescriptor) throws(Errno) -> FileDescriptor {
-        try connect(to: "/proc/self/fd/\(directory.raw)/\(name)")
+    public static func connect(
+        to name: String, in directory: borrowing FileDescriptor, _ kind: Kind = .stream
+    ) throws(Errno) -> FileDescriptor {
+        try connect(to: "/proc/self/fd/\(directory.raw)/\(name)", kind)
     }
 
     /// Connects to the Unix stream socket at `path`; the result blocks.
-    public static func connect(to path: String) throws(Errno) -> FileDescriptor {
-        let socket = try unixSocket(nonBlocking: false)
+    public static func connect(to path: String, _ kind: Kind = .stream) throws(Errno) -> FileDescriptor {
+        let socket = try unixSocket(nonBlocking: false, kind)
         _ = try retrying { clinux_unix_connect(socket.raw, path) }
         return socket
     }
 
-    private static func unixSocket(nonBlocking: Bool) throws(Errno) -> FileDescriptor {
-        let type = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
+    private static func unixSocket(nonBlocking: Bool, _ kind: Kind) throws(Errno) -> FileDescriptor {
+        let type = kind.number | CInt(SOCK_CLOEXEC.rawValue)
         let flags = nonBlocking ? CInt(SOCK_NONBLOCK.rawValue) : 0
         return FileDescriptor(owning: try once { socket(AF_UNIX, type | flags, 0) })
     }
@@ -58,6 +68,11 @@ public enum Sockets {
             if error == .wouldBlock || error.rawValue == ECONNABORTED { return nil }
             throw error
         }
+    }
+
+    /// Ends both halves: the peer reads the end, and its writing fails.
+    public static func shutdownBoth(_ socket: borrowing FileDescriptor) throws(Errno) {
+        _ = try once { shutdown(socket.raw, CInt(SHUT_RDWR)) }
     }
 
     /// What came in one message.
@@ -118,7 +133,7 @@ extension Sockets {
         var failure: Errno?
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             do throws(Errno) {
-                filled = try retrying { recv(socket.raw, buffer.baseAddress, count, CInt(MSG_DONTWAIT.rawValue)) }
+                filled = try retrying { recv(socket.raw, buffer.baseAddress, count, CInt(MSG_DONTWAIT)) }
             } catch {
                 failure = error
             }
@@ -131,7 +146,7 @@ extension Sockets {
     public static func sendNow(_ bytes: [UInt8], from offset: Int, over socket: borrowing FileDescriptor) throws(Errno) -> Int {
         var result = 0
         var failure: Errno?
-        let flags = CInt(MSG_DONTWAIT.rawValue) | CInt(MSG_NOSIGNAL.rawValue)
+        let flags = CInt(MSG_DONTWAIT) | CInt(MSG_NOSIGNAL)
         bytes.withUnsafeBytes { buffer in
             let part = UnsafeRawBufferPointer(rebasing: buffer.dropFirst(offset))
             do throws(Errno) { result = try retrying { CLinux.send(socket.raw, part.baseAddress, part.count, flags) } } catch {

@@ -13,22 +13,6 @@ extension Sockets {
         return socket
     }
 
-    /// Sends what the socket takes of `bytes[offset...]`.
-    /// - Returns: how many bytes it took.
-    /// - Throws: `wouldBlock`, `brokenPipe` and what else send(2) says.
-    public static func sendAtOnce(
-        _ bytes: [UInt8], from offset: Int = 0, over socket: borrowing FileDescriptor
-    ) throws(Errno) -> Int {
-        let flags = CInt(MSG_DONTWAIT.rawValue) | CInt(MSG_NOSIGNAL.rawValue)
-        let number = socket.raw
-        return try retrying {
-            bytes.withUnsafeBytes { buffer in
-                let part = UnsafeRawBufferPointer(rebasing: buffer.dropFirst(offset))
-                return CLinux.send(number, part.baseAddress, part.count, flags)
-            }
-        }
-    }
-
     /// Ends the reading half: what the peer writes from now on is EPIPE.
     public static func shutdownReading(_ socket: borrowing FileDescriptor) throws(Errno) {
         _ = try once { shutdown(socket.raw, CInt(SHUT_RD)) }

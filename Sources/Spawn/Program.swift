@@ -34,6 +34,8 @@ public struct Program: Sendable {
 
     /// An absolute path.
     public var path: String
+    /// argv[0], if it is not to be the path.
+    public var name: String?
     /// Without the program's own name, which is its path.
     public var arguments: [String]
     public var environment: [String]
@@ -103,7 +105,7 @@ extension Program {
                 source: strings.add(bind.source), target: strings.add(bind.target), read_only: bind.readOnly ? 1 : 0,
                 recursive: bind.recursive ? 1 : 0)
         }
-        let argv = ([path] + arguments).map { strings.add($0) as UnsafeMutablePointer<CChar>? } + [nil]
+        let argv = ([name ?? path] + arguments).map { strings.add($0) as UnsafeMutablePointer<CChar>? } + [nil]
         let envp = environment.map { strings.add($0) as UnsafeMutablePointer<CChar>? } + [nil]
         var pidfd: CInt = -1
         var failure = cspawn_failure()

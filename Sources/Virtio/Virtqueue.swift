@@ -30,20 +30,17 @@ public struct Virtqueue: ~Copyable {
     ) throws(QueueError) {
         let size = configuration.size
         guard size >= 1, size <= 32768, size & (size - 1) == 0 else { throw .badSize(size) }
+        let tableBytes = QueueConfiguration.descriptorTableBytes(size)
+        let availableBytes = QueueConfiguration.availableRingBytes(size)
+        // All that can fail comes before the first property: a value that can't be copied is made whole or not at all.
+        let descriptors = try Self.view(memory, configuration.descriptorTable, tableBytes, alignment: 16)
+        let available = try Self.view(memory, configuration.availableRing, availableBytes, alignment: 2)
+        let usedBytes = QueueConfiguration.usedRingBytes(size)
+        let used = try Self.view(memory, configuration.usedRing, usedBytes, alignment: 4)
         self.size = UInt16(size)
         self.memory = memory
-        do throws(GuestMemoryError) {
-            descriptors = try GuestView(
-                memory, at: configuration.descriptorTable, count: Int(QueueConfiguration.descriptorTableBytes(size)),
-                alignment: 16)
-            available = try GuestView(
-                memory, at: configuration.availableRing, count: Int(QueueConfiguration.availableRingBytes(size)),
-                alignment: 2)
-            used = try GuestView(
-                memory, at: configuration.usedRing, count: Int(QueueConfiguration.usedRingBytes(size)), alignment: 4)
-        } catch {
-            throw .badRing(error)
-        }
+        self.descriptors = descriptors
+        self.available = available
         interrupt = configuration.interrupt
         indirect = features.contains(.indirectDescriptors)
         eventIndex = features.contains(.eventIndex)
@@ -52,6 +49,17 @@ public struct Virtqueue: ~Copyable {
         // Used entries are written in order and all those taken have been given back when a queue is stopped.
         nextUsed = used.load16(2)
         publishedUsed = nextUsed
+        self.used = used
+    }
+
+    private static func view(
+        _ memory: GuestMemory, _ address: UInt64, _ bytes: UInt64, alignment: UInt
+    ) throws(QueueError) -> GuestView {
+        do throws(GuestMemoryError) {
+            return try GuestView(memory, at: address, count: Int(bytes), alignment: alignment)
+        } catch {
+            throw .badRing(error)
+        }
     }
 
     /// Takes the next buffer that the driver has made available.

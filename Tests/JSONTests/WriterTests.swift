@@ -11,7 +11,8 @@ struct WriterTests {
     @Test func compact() {
         #expect(
             Self.sample.text()
-                == #"{"b":[1,-2,18446744073709551615,1.5,1e+100,true,null],"a":{"x":[],"y":{},"z":"\"\\\n\t\r\b\f\u0001"#
+                == #"{"b":[1,-2,18446744073709551615,1.5,1e+100,true,null],"#
+                + #""a":{"x":[],"y":{},"z":"\"\\\n\t\r\b\f\u0001"#
                 + "\u{7f}é😀/\"}}")
     }
 

@@ -59,8 +59,8 @@ enum ckvm_verdict {
     CKVM_RUN_FAILED,      // KVM_RUN failed: error
     CKVM_UNEXPECTED_EXIT, // exit_reason, value: suberror or hardware reason
     CKVM_EXCEPTION,       // the guest got exception `value` at `stage`
-    CKVM_WRONG_RESULT,    // `stage` came to another result than the instruction has
-    CKVM_SLOW,            // guest_ns is many times native_ns
+    CKVM_WRONG_RESULT,    // `stage` came to `value`, which is not what the instruction does
+    CKVM_SLOW,            // guest_ticks is many times native_ticks
     CKVM_TIMEOUT,         // no answer before the deadline, `stage` was running
     CKVM_CHILD_DIED,      // the child ended without an answer; value: its wait status
     CKVM_NO_CHILD,        // mmap, pipe or fork failed: error
@@ -72,9 +72,10 @@ struct ckvm_probe_result {
     uint32_t exit_reason;
     int32_t stage; // index of the stage table; -1 when the guest had not begun
     uint64_t value;
-    uint64_t guest_ns;  // the speed loop in the guest, best of some rounds
-    uint64_t native_ns; // the same code, the same number of times round, in the child
-    uint64_t total_ns;  // the whole probe
+    uint64_t guest_ticks;  // the speed loop in the guest, best of some rounds, by the TSC
+    uint64_t native_ticks; // the same code, the same number of times round, in the child
+    uint64_t total_ns;     // the whole probe
+    uint64_t child_cpu_ns; // what the child had of the processor; 0 when it was not reaped
     char step[32];      // the set-up step that failed
 };
 

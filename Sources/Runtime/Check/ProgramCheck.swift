@@ -66,8 +66,9 @@ struct QEMUVersion: Comparable, CustomStringConvertible {
         guard words.first == "QEMU", let at = words.firstIndex(of: "version"), at + 1 < words.endIndex else {
             return nil
         }
-        let numbers = words[at + 1].split(separator: ".").map { UInt32($0.prefix { $0.isASCII && $0.isNumber }) }
-        let parts = numbers.prefix { $0 != nil }.compactMap { $0 }
+        // "4.2.1(qemu-kvm-4.2.1)" and "9.2.0-rc1" are 4.2.1 and 9.2.0.
+        let number = words[at + 1].prefix { $0 == "." || ("0"..."9").contains($0) }
+        let parts = number.split(separator: ".").compactMap { UInt32($0) }
         guard parts.count >= 2 else { return nil }
         self.init(parts: parts)
     }

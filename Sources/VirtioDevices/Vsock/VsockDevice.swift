@@ -21,8 +21,12 @@ public struct VsockDevice: VirtioDevice, ~Copyable {
     public init(guestCID: UInt64, directory: consuming FileDescriptor) throws(Errno) {
         guard guestCID >= 3, guestCID < UInt64(UInt32.max) else { throw .invalidArgument }
         let listener = try Sockets.listen(at: VsockSocketName.toGuest, in: directory)
-        cid = guestCID
-        sockets = try VsockSwitch(guestCID: guestCID, directory: directory, listener: listener)
+        self.init(try VsockSwitch(guestCID: guestCID, directory: directory, listener: listener))
+    }
+
+    private init(_ sockets: VsockSwitch) {
+        cid = sockets.guestCID
+        self.sockets = sockets
     }
 
     // MARK: VirtioDevice
@@ -55,8 +59,8 @@ public struct VsockDevice: VirtioDevice, ~Copyable {
     public mutating func deactivate() -> [QueuePosition?] {
         let sockets = sockets
         let positions = activation.withActive { queues -> [QueuePosition?] in
-            // What the guest has sent is not to be lost when it ends. Bounded by the queue: it makes no more of it.
-            _ = try? sockets.takePackets(&queues)
+            // What the guest has sent is not to be lost when it ends. Bounded, whatever it adds meanwhile.
+            for _ in 0..<8 where (try? sockets.takePackets(&queues)) == true {}
             queues.publish(&sockets.counters)
             return [queues.rx.position, queues.tx.position, nil]
         }
@@ -81,6 +85,7 @@ public struct VsockDevice: VirtioDevice, ~Copyable {
             eventsDue = false
             sockets.collectEvents()
         }
+        if isActive { sockets.expire() }
         do throws(QueueError) {
             let more = try activation.withActive { queues throws(QueueError) in try sockets.run(&queues) }
             if more == true { return .atOnce }

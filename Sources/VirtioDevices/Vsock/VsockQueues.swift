@@ -34,9 +34,15 @@ struct VsockQueues: ~Copyable {
         guard setup.queues.count > Self.transmit, let rx = setup.queues[Self.receive],
             let tx = setup.queues[Self.transmit]
         else { throw .badSize(0) }
-        memory = setup.memory
-        self.rx = try Virtqueue(rx, memory: setup.memory, features: setup.features)
-        self.tx = try Virtqueue(tx, memory: setup.memory, features: setup.features)
+        self.init(
+            memory: setup.memory, rx: try Virtqueue(rx, memory: setup.memory, features: setup.features),
+            tx: try Virtqueue(tx, memory: setup.memory, features: setup.features))
+    }
+
+    private init(memory: GuestMemory, rx: consuming Virtqueue, tx: consuming Virtqueue) {
+        self.memory = memory
+        self.rx = rx
+        self.tx = tx
     }
 
     mutating func publish(_ counters: inout VsockCounters) {
@@ -147,7 +153,8 @@ struct VsockQueues: ~Copyable {
 
     /// Pops a buffer that has room for a header and something more.
     private mutating func nextBuffer(_ index: Int, _ counters: inout VsockCounters) throws(QueueError) -> Bool {
-        while try rx.pop(into: &buffers[index]) {
+        for _ in 0..<64 {
+            guard try rx.pop(into: &buffers[index]) else { return false }
             if buffers[index].writableBytes > UInt32(VsockHeader.byteCount), buffers[index].readable.isEmpty {
                 return true
             }

@@ -35,9 +35,7 @@ extension VsockSwitch {
 
     /// When to look again, if nothing happens until then.
     func nextRun() -> NextRun {
-        expire()
         guard isActive, let deadline = nextDeadline else { return .whenWoken }
-        if !strays.isEmpty { return .atOnce }
         let now = Clock.monotonicNanoseconds()
         let left = deadline > now ? (deadline - now) / 1_000_000 + 1 : 1
         return .within(milliseconds: UInt32(clamping: left))

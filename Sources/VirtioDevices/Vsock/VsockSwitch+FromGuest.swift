@@ -1,4 +1,5 @@
 import LinuxSys
+import VMMWire
 import Virtio
 
 /// What the guest sends (virtio 1.2 §5.10.6).
@@ -28,7 +29,8 @@ extension VsockSwitch {
             return
         }
         connection.credit.told(header)
-        connection.creditAsked = false
+        // Asked once each time that it runs out: a guest that is slow to read would only repeat itself.
+        if connection.credit.available > 0 { connection.creditAsked = false }
         switch (operation, connection.stage) {
         case (.reset, _):
             guestGone(connection)

@@ -66,7 +66,7 @@ extension VsockSwitch {
     /// Tells a client from the host what became of its request. Four bytes always fit a socket that had none.
     func answer(_ connection: Connection, _ reply: VsockConnectReply) -> Bool {
         let bytes = reply.bytes
-        return (try? Sockets.sendAtOnce(bytes, over: connection.socket)) == bytes.count
+        return (try? Sockets.sendNow(bytes, from: 0, over: connection.socket)) == bytes.count
     }
 
     /// Ends a connection that can't be, or can't go on; the host gets `error` if it waits for an answer.
@@ -83,7 +83,7 @@ extension VsockSwitch {
         do throws(Errno) {
             let sent = try connection.pending.drain { bytes, start throws(Errno) in
                 do throws(Errno) {
-                    return try Sockets.sendAtOnce(bytes, from: start, over: connection.socket)
+                    return try Sockets.sendNow(bytes, from: start, over: connection.socket)
                 } catch {
                     if error == .wouldBlock { return 0 }
                     throw error

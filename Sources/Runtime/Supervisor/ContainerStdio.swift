@@ -1,0 +1,137 @@
+import AgentProtocol
+import Glibc
+import LinuxSys
+import OCISpec
+
+/// The container's stdin, stdout and stderr, or its terminal: the caller's descriptors 0, 1 and 2 (or a pty whose master
+/// goes to a console socket), each relayed to a stream of the agent.
+final class ContainerStdio {
+    enum Event {
+        case firstByte
+        /// All output has been written, or nobody wants it any more.
+        case delivered
+        case failed(RuntimeError)
+    }
+
+    private enum StreamID {
+        static let stdin: UInt32 = 0
+        static let stdout: UInt32 = 1
+        static let stderr: UInt32 = 2
+        static let terminal: UInt32 = 3
+    }
+
+    let plan: Stdio
+    var events: (Event) -> Void = { _ in }
+    private let loop: EventLoop
+    private let dialer: StreamDialer
+    private let hostTerminal: HostTerminal?
+    private var relays: [Relay] = []
+    /// Output streams that have not ended.
+    private var outputs: Set<UInt32>
+    private var firstByteSeen = false
+
+    init(spec: Spec, consoleSocket: Bool, loop: EventLoop, dialer: StreamDialer) throws(RuntimeError) {
+        self.loop = loop
+        self.dialer = dialer
+        guard spec.process?.terminal == true else {
+            hostTerminal = nil
+            plan = .pipes(stdin: StreamID.stdin, stdout: StreamID.stdout, stderr: StreamID.stderr)
+            outputs = [StreamID.stdout, StreamID.stderr]
+            return
+        }
+        hostTerminal =
+            consoleSocket
+            ? try HostTerminal(consoleSocket: FileDescriptor(owning: LaunchRequest.Inherited.consoleSocket)) : nil
+        var rows = UInt16(clamping: spec.process?.consoleSize?.height ?? 0)
+        var columns = UInt16(clamping: spec.process?.consoleSize?.width ?? 0)
+        if let size = try? Terminal.size(of: hostTerminal?.slave.raw ?? 0), size.rows > 0 {
+            rows = size.rows
+            columns = size.columns
+        }
+        plan = .terminal(stream: StreamID.terminal, rows: rows, columns: columns)
+        outputs = [StreamID.terminal]
+    }
+
+    var isDelivered: Bool { outputs.isEmpty }
+
+    /// The size of the terminal on the host.
+    var terminalSize: Terminal.Size? {
+        guard case .terminal = plan else { return nil }
+        return try? Terminal.size(of: hostTerminal?.slave.raw ?? 0)
+    }
+
+    /// Connects every stream; what comes of it is told by events.
+    func open() {
+        switch plan {
+        case .terminal: dial(StreamID.terminal) { [unowned self] stream throws(Errno) in try connectTerminal(stream) }
+        case .pipes:
+            dial(StreamID.stdin) { [unowned self] stream throws(Errno) in try connectInput(stream) }
+            dial(StreamID.stdout) { [unowned self] stream throws(Errno) in
+                try connectOutput(stream, StreamID.stdout, to: 1)
+            }
+            dial(StreamID.stderr) { [unowned self] stream throws(Errno) in
+                try connectOutput(stream, StreamID.stderr, to: 2)
+            }
+        }
+    }
+
+    private func dial(_ stream: UInt32, _ connected: @escaping (SharedDescriptor) throws(Errno) -> Void) {
+        dialer.open(stream: stream) { [unowned self] result in
+            switch result {
+            case .success(let socket):
+                do throws(Errno) { try connected(socket) } catch {
+                    events(.failed(RuntimeError("the container's stdio: \(error)")))
+                }
+            case .failure(let error): events(.failed(error))
+            }
+        }
+    }
+
+    private func connectInput(_ stream: SharedDescriptor) throws(Errno) {
+        try relayInput(from: Endpoint.inherited(0, writing: false), to: stream)
+    }
+
+    private func relayInput(from source: Endpoint, to stream: SharedDescriptor) throws(Errno) {
+        let sink = try Endpoint(own: stream.descriptor.duplicate())
+        relays.append(
+            try Relay(loop: loop, from: source, to: sink) { end in
+                // The container reads the end of the file.
+                if end == .finished { try? Sockets.shutdownWriting(stream.descriptor) }
+            })
+    }
+
+    private func connectOutput(_ stream: SharedDescriptor, _ id: UInt32, to number: CInt) throws(Errno) {
+        try relayOutput(from: stream, id, to: Endpoint.inherited(number, writing: true))
+    }
+
+    private func relayOutput(from stream: SharedDescriptor, _ id: UInt32, to sink: Endpoint) throws(Errno) {
+        let source = try Endpoint(own: stream.descriptor.duplicate())
+        let counted = { [unowned self] (count: Int) in
+            guard !firstByteSeen, count > 0 else { return }
+            firstByteSeen = true
+            events(.firstByte)
+        }
+        relays.append(
+            try Relay(loop: loop, from: source, to: sink, moved: counted) { [unowned self] end in
+                // Nobody reads: the container gets its SIGPIPE.
+                if end == .sinkGone { try? Sockets.shutdownBoth(stream.descriptor) }
+                outputs.remove(id)
+                if outputs.isEmpty { events(.delivered) }
+            })
+    }
+
+    private func connectTerminal(_ stream: SharedDescriptor) throws(Errno) {
+        if let slave = hostTerminal?.slave {
+            try relayInput(from: Endpoint(own: slave.descriptor.duplicate()), to: stream)
+            try relayOutput(from: stream, StreamID.terminal, to: Endpoint(own: slave.descriptor.duplicate()))
+        } else {
+            try relayInput(from: Endpoint.inherited(0, writing: false), to: stream)
+            try relayOutput(from: stream, StreamID.terminal, to: Endpoint.inherited(1, writing: true))
+        }
+    }
+
+    func close() {
+        for relay in relays { relay.stop() }
+        relays = []
+    }
+}

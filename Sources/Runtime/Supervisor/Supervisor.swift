@@ -1,0 +1,392 @@
+import AgentProtocol
+import Glibc
+import JSON
+import LinuxSys
+import OCISpec
+import QEMUDriver
+import StateStore
+import VMDriver
+import VMMWire
+
+/// One sandbox: its machine, its agent, its container's stdio, and those who ask about it. One thread, one loop.
+final class Supervisor {
+    /// Where the container is on its way; it only moves forward.
+    enum Phase: Int, Comparable {
+        /// The machine starts, the agent has not called.
+        case booting
+        /// The agent makes the container.
+        case creating
+        case created
+        case starting
+        case running
+        /// The init has ended; its output is still being delivered.
+        case exited
+        /// The guest is being switched off.
+        case ending
+        case ended
+
+        static func < (left: Phase, right: Phase) -> Bool { left.rawValue < right.rawValue }
+    }
+
+    let request: LaunchRequest
+    let id: ContainerID
+    let store: StateStore
+    let spec: Spec
+    let loop: EventLoop
+    let directory: SandboxDirectory
+    let launcher: Launcher
+    var phase = Phase.booting
+    var record: ContainerRecord
+    var timeline = Timeline()
+    var console = ConsoleTail()
+    var machine: (any VirtualMachine)?
+    var agent: AgentLink?
+    var stdio: ContainerStdio?
+    var server: ControlServer?
+    /// How the container ended, once it has.
+    var exit: ContainerExit?
+    /// Why the sandbox ends without its container having ended by itself.
+    var failure: RuntimeError?
+    /// Answers owed to those who asked for the start.
+    var startWaiters: [(ControlEvent) -> Void] = []
+    private var agentListener: SharedDescriptor?
+    private var agentListenerToken: EventLoop.Token?
+    private var deadline: EventLoop.Token?
+    private var launcherToken: EventLoop.Token?
+    private var signals: SignalDescriptor
+
+    init(request: LaunchRequest, launcher: Launcher, signals: consuming SignalDescriptor) throws {
+        self.request = request
+        self.launcher = launcher
+        self.signals = signals
+        guard let id = ContainerID(request.id) else { throw RuntimeError("invalid container ID: \(request.id)") }
+        self.id = id
+        store = StateStore(root: request.root)
+        spec = try Spec(json: try JSONValue.parse(try store.spec(of: id)))
+        loop = try EventLoop()
+        directory = try SandboxDirectory(path: store.directory(of: id))
+        record = ContainerRecord(
+            id: id.text, bundle: request.bundle, rootfs: request.rootfs, ociVersion: spec.ociVersion,
+            annotations: spec.annotations, status: .creating, pid: getpid(),
+            pidStartTime: Processes.startTime(of: getpid()) ?? 0, created: Timestamp.now())
+        timeline.mark(.supervisorStarted)
+    }
+
+    /// Runs the sandbox to its end; the exit code for this process.
+    func run() -> Int32 {
+        do {
+            try begin()
+            try loop.run()
+        } catch let error as RuntimeError {
+            fail(error)
+        } catch {
+            fail(RuntimeError("sandbox \(id): \(error)"))
+        }
+        return finish()
+    }
+
+    private func begin() throws {
+        try store.write(record, of: id)
+        try loop.watch(signals.raw, .readable) { [unowned self] _ in takeSignals() }
+        launcherToken = try loop.watch(launcher.channel.socket.raw, .readable) { [unowned self] _ in takeLauncher() }
+        server = try ControlServer(loop: loop, directory: directory) { [unowned self] in handle($0, $1) }
+        try listenForAgent()
+        _ = try once { mkdir(directory.path + "/share", 0o700) }
+        let driver = QEMUDriver(
+            programs: .init(qemu: request.qemu, virtiofsd: request.virtiofsd, vmm: request.vmm))
+        machine = try driver.start(machinePlan, in: directory, loop: loop) { [unowned self] in machineEvent($0) }
+        timeline.mark(.hypervisorStarted)
+        deadline = loop.after(milliseconds: UInt64(request.bootTimeout) * 1000) { [unowned self] in
+            fail(RuntimeError("the guest's agent did not call within \(request.bootTimeout) s"))
+        }
+    }
+
+    private var machinePlan: VMPlan {
+        let trees = [VMPlan.SharedTree(source: request.rootfs, target: "rootfs", readOnly: false, recursive: true)]
+        let binds = request.binds.sorted { $0.key < $1.key }.map { index, source in
+            VMPlan.SharedTree(
+                source: source, target: Self.bindPath(index), readOnly: spec.mounts[index].isReadOnly, recursive: true)
+        }
+        return VMPlan(
+            name: id.text, accelerator: request.accelerated ? .kvm : .emulation, vcpus: request.vcpus,
+            memoryMiB: request.memoryMiB, kernel: request.kernel, initramfs: request.initramfs,
+            kernelParameters: request.kernelParameters, tscKilohertz: request.tscKilohertz, shareTag: "kvmfs",
+            trees: trees + binds)
+    }
+
+    private static func bindPath(_ index: Int) -> String { "binds/\(index)" }
+
+    // MARK: The agent
+
+    private func listenForAgent() throws {
+        let name = VsockSocketName.fromGuest(port: AgentPort.control)
+        let listener = SharedDescriptor(try Sockets.listen(at: name, in: directory.descriptor.descriptor, backlog: 1))
+        agentListener = listener
+        agentListenerToken = try loop.watch(listener.raw, .readable) { [unowned self] _ in acceptAgent() }
+    }
+
+    private func acceptAgent() {
+        do {
+            guard let listener = agentListener, let stream = try Sockets.accept(listener.descriptor) else { return }
+            // The first call is the agent's, before any process of a container runs; there is no second.
+            stopListening()
+            agent = try AgentLink(loop: loop, stream: stream) { [unowned self] in agentEvent($0) }
+        } catch {
+            fail(RuntimeError("the connection of the guest's agent: \(error)"))
+        }
+    }
+
+    private func stopListening() {
+        if let agentListenerToken { loop.unwatch(agentListenerToken) }
+        agentListenerToken = nil
+        agentListener = nil
+        unlinkat(directory.descriptor.raw, VsockSocketName.fromGuest(port: AgentPort.control), 0)
+    }
+
+    private func agentEvent(_ event: AgentLink.Event) {
+        switch event {
+        case .hello(let hello): welcome(hello)
+        case .exited(let exit): containerExited(exit)
+        case .lost(let reason):
+            // The machine's end follows when the guest panicked or switched itself off, and knows more.
+            guard phase < .ending else { return }
+            loop.after(milliseconds: 500) { [weak self] in self?.fail(RuntimeError("the guest is out of order: \(reason)")) }
+        }
+    }
+
+    private func welcome(_ hello: Hello) {
+        guard phase == .booting else { return }
+        if let deadline { loop.cancel(deadline) }
+        let now = Clock.monotonicNanoseconds()
+        timeline.mark(.agentReady, now)
+        timeline.mark(.kernelEntered, now > hello.uptime ? now - hello.uptime : now)
+        guard hello.version == wireVersion else {
+            return fail(
+                RuntimeError(
+                    "the guest's agent speaks version \(hello.version), this kvm-runtime speaks \(wireVersion): "
+                        + "build or install both together"))
+        }
+        agent?.send(.welcome(Welcome(realtime: Clock.realtimeNanoseconds(), seed: Random.bytes(64))))
+        createContainer()
+    }
+
+    private func createContainer() {
+        phase = .creating
+        do throws(RuntimeError) {
+            let stdio = try ContainerStdio(
+                spec: spec, consoleSocket: request.consoleSocket, loop: loop,
+                dialer: StreamDialer(loop: loop, directory: directory))
+            self.stdio = stdio
+            stdio.events = { [unowned self] in stdioEvent($0) }
+            let create = CreateContainer(
+                container: id.text, spec: GuestSpec.bytes(spec), shareTag: "kvmfs", rootfs: "rootfs",
+                binds: request.binds.keys.sorted().map { .init(mount: UInt32($0), path: Self.bindPath($0)) },
+                stdio: stdio.plan)
+            agent?.send(.create(create)) { [unowned self] in containerCreated($0) }
+            stdio.open()
+        } catch {
+            fail(error)
+        }
+    }
+
+    private func containerCreated(_ answer: Result<GuestMessage, RuntimeError>) {
+        guard phase == .creating else { return }
+        switch answer {
+        case .success(.created(let created)):
+            timeline.mark(.processCreated)
+            markGuestTime(.rootfsMounted, created.rootfsMounted)
+            phase = .created
+            record.processes = Dictionary(
+                (machine?.processes ?? []).map { ($0.name, $0.pid) }, uniquingKeysWith: { first, _ in first })
+            updateRecord(.created)
+            launcher.send(.created)
+        case .success(.failed(let failure)): fail(RuntimeError(failure))
+        case .success: fail(RuntimeError("the agent gave a wrong answer"))
+        case .failure(let error): fail(error)
+        }
+    }
+
+    /// A moment of the guest's clock, which is known against ours since the agent's greeting.
+    private func markGuestTime(_ name: TimelineMark.Name, _ uptime: UInt64) {
+        guard let entered = timeline.marks.first(where: { $0.name == .kernelEntered })?.time else { return }
+        let (time, overflow) = entered.addingReportingOverflow(uptime)
+        // The guest can say what it likes; the picture stays within the present.
+        timeline.mark(name, overflow ? Clock.monotonicNanoseconds() : min(time, Clock.monotonicNanoseconds()))
+    }
+
+    private func start() {
+        phase = .starting
+        agent?.send(.start(container: id.text)) { [unowned self] in containerStarted($0) }
+    }
+
+    private func containerStarted(_ answer: Result<GuestMessage, RuntimeError>) {
+        guard phase == .starting else { return }
+        switch answer {
+        case .success(.done):
+            timeline.mark(.processStarted)
+            phase = .running
+            updateRecord(.running)
+            for waiter in startWaiters { waiter(.done) }
+            startWaiters = []
+            // An end that overtook the answer.
+            if let exit { containerExited(exit) }
+        case .success(.failed(let failure)): fail(RuntimeError(failure))
+        case .success: fail(RuntimeError("the agent gave a wrong answer"))
+        case .failure(let error): fail(error)
+        }
+    }
+
+    private func containerExited(_ exit: ContainerExit) {
+        guard exit.container == id.text, phase < .exited else { return }
+        self.exit = exit
+        guard phase != .starting else { return }
+        timeline.mark(.processExited)
+        phase = .exited
+        record.exitCode = exit.shellCode
+        updateRecord(.stopped)
+        if stdio?.isDelivered ?? true { outputDelivered() }
+    }
+
+    // MARK: Stdio
+
+    private func stdioEvent(_ event: ContainerStdio.Event) {
+        switch event {
+        case .firstByte: timeline.mark(.firstByte)
+        case .delivered: if phase == .exited { outputDelivered() }
+        case .failed(let error): fail(error)
+        }
+    }
+
+    private func outputDelivered() {
+        timeline.mark(.outputDelivered)
+        phase = .ending
+        agent?.send(.shutdown)
+        loop.after(milliseconds: 5000) { [unowned self] in end() }
+    }
+
+    func resizeTerminal() {
+        guard let size = stdio?.terminalSize, phase >= .created, phase < .exited else { return }
+        agent?.send(.resize(ResizeTerminal(container: id.text, rows: size.rows, columns: size.columns))) { _ in }
+    }
+
+    // MARK: The machine
+
+    private func machineEvent(_ event: VMEvent) {
+        switch event {
+        case .console(let bytes): console.append(bytes)
+        case .ended(let end):
+            timeline.mark(.machineEnded)
+            if phase >= .ending { return self.end() }
+            switch end {
+            case .guestReset: fail(RuntimeError("the guest stopped unexpectedly (its kernel panicked or reset)"))
+            case .processDied(let name, let status, let complaint):
+                let words = complaint.split(whereSeparator: \.isNewline).last.map { ": \($0)" } ?? ""
+                fail(RuntimeError("\(name) \(status.words)\(words)"))
+            }
+        }
+    }
+
+    // MARK: Requests
+
+    private func takeSignals() {
+        while let delivery = try? signals.next() {
+            if delivery.signal == SIGWINCH { resizeTerminal() } else { forward(delivery.signal) }
+        }
+    }
+
+    /// A signal that this process got is meant for the container; before that runs, it is meant for us.
+    private func forward(_ signal: CInt) {
+        if phase >= .created && phase < .exited {
+            agent?.send(.signal(SendSignal(container: id.text, signal: UInt8(signal), all: false))) { _ in }
+        } else if phase < .created, [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(signal) {
+            fail(RuntimeError("interrupted by \(Signals.name(of: signal))", exitCode: 128 + signal))
+        }
+    }
+
+    private func takeLauncher() {
+        switch launcher.take() {
+        case .request(let request): handle(request) { [unowned self] in launcher.send($0) }
+        case .nothing: break
+        case .gone:
+            if let launcherToken { loop.unwatch(launcherToken) }
+            launcherToken = nil
+            if request.followsLauncher { fail(RuntimeError("the command that ran the container has gone")) }
+        }
+    }
+
+    private func handle(_ request: ControlRequest, _ answer: @escaping (ControlEvent) -> Void) {
+        switch request {
+        case .start:
+            guard phase == .created else {
+                return answer(.failed(message: "cannot start a container that is not created", exitCode: 1, console: []))
+            }
+            startWaiters.append(answer)
+            start()
+        case .signal(let signal, let all):
+            guard phase >= .created, phase < .exited, let agent else {
+                return answer(.failed(message: "container not running", exitCode: 1, console: []))
+            }
+            agent.send(.signal(SendSignal(container: id.text, signal: UInt8(signal), all: all))) { result in
+                answer(ControlEvent(agentAnswer: result))
+            }
+        case .destroy:
+            answer(.done)
+            fail(RuntimeError("deleted"))
+        }
+    }
+
+    // MARK: The end
+
+    /// Ends the sandbox because of `error`.
+    func fail(_ error: RuntimeError) {
+        guard phase < .ended else { return }
+        if exit == nil, failure == nil {
+            var error = error
+            if machine != nil, phase < .running || error.description.contains("guest") { error.console = console.last }
+            failure = error
+        }
+        end()
+    }
+
+    private func end() {
+        guard phase < .ended else { return }
+        phase = .ended
+        loop.stop()
+    }
+
+    /// Leaves nothing behind, tells everyone, and gives the exit code.
+    private func finish() -> Int32 {
+        phase = .ended
+        machine?.kill()
+        timeline.mark(.machineEnded)
+        agent?.close()
+        stdio?.close()
+        stopListening()
+        let code = exit?.shellCode ?? failure?.exitCode ?? 1
+        if request.removesAtExit || record.status == .creating {
+            try? store.remove(id)
+        } else {
+            record.exitCode = code
+            updateRecord(.stopped)
+            server?.close()
+            for name in [VsockSocketName.toGuest, "share"] {
+                unlinkat(directory.descriptor.raw, name, name == "share" ? AT_REMOVEDIR : 0)
+            }
+        }
+        if let failure {
+            for waiter in startWaiters { waiter(ControlEvent(failure)) }
+            launcher.send(ControlEvent(failure))
+        }
+        launcher.send(.timeline(timeline.marks))
+        launcher.send(.exited(code: code))
+        return code
+    }
+
+    private func updateRecord(_ status: State.Status) {
+        record.status = status
+        do throws(StateError) { try store.write(record, of: id) } catch {
+            // Without state on disk nobody could find the container again.
+            fail(RuntimeError("\(error)"))
+        }
+    }
+}

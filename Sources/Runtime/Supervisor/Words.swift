@@ -1,0 +1,59 @@
+import AgentProtocol
+import JSON
+import LinuxSys
+import OCISpec
+
+extension ExitStatus {
+    /// "exited with code 1", "was killed by SIGKILL".
+    var words: String {
+        switch self {
+        case .exited(let code): "exited with code \(code)"
+        case .signaled(let signal): "was killed by \(Signals.name(of: signal))"
+        }
+    }
+}
+
+extension ContainerExit {
+    /// What a shell says of it: the code, or 128 + the signal.
+    var shellCode: Int32 { signal.map { 128 + Int32($0) } ?? Int32(code) }
+}
+
+extension RuntimeError {
+    /// The agent's refusal, with runc's exit codes.
+    init(_ failure: Failure) {
+        let code: Int32 =
+            switch failure.kind {
+            case .programNotFound: 127
+            case .programNotExecutable: 126
+            case .container, .guest, .state: 1
+            }
+        self.init(failure.message, exitCode: code)
+    }
+}
+
+extension ControlEvent {
+    init(agentAnswer: Result<GuestMessage, RuntimeError>) {
+        switch agentAnswer {
+        case .success(.failed(let failure)): self.init(RuntimeError(failure))
+        case .success: self = .done
+        case .failure(let error): self.init(error)
+        }
+    }
+}
+
+extension Mount {
+    /// Whether a bind is read-only, so that the host need not trust the guest with it.
+    var isReadOnly: Bool { parsedOptions.setFlags.contains(.readOnly) }
+}
+
+/// config.json as the guest gets it.
+enum GuestSpec {
+    /// Without what only the host acts on: the guest was made in the size of the cpuset, whose numbers are the host's.
+    static func bytes(_ spec: Spec) -> [UInt8] {
+        var spec = spec
+        spec.annotations = [:]
+        spec.linux?.resources?.cpu?.cpus = ""
+        spec.linux?.resources?.cpu?.mems = ""
+        return spec.json.bytes()
+    }
+}

@@ -1,0 +1,168 @@
+import Glibc
+import JSON
+import KVM
+import LinuxSys
+import OCISpec
+import Spawn
+import StateStore
+
+/// How a container is to be made, by `create` and by `run`.
+public struct LaunchOptions: Sendable {
+    public var id: String
+    public var bundle = "."
+    public var pidFile: String?
+    public var consoleSocket: String?
+
+    public init(id: String) { self.id = id }
+}
+
+/// A supervisor that was just started.
+struct LaunchedSandbox: ~Copyable {
+    let id: ContainerID
+    let process: ChildProcess
+    let channel: ControlChannel
+    let hasTerminal: Bool
+}
+
+/// From a bundle to a supervisor that boots its guest.
+struct Launch {
+    let context: RuntimeContext
+    let options: LaunchOptions
+    /// `run` without `--detach`.
+    let foreground: Bool
+    let removesAtExit: Bool
+
+    func start() throws(RuntimeError) -> LaunchedSandbox {
+        let id = try RuntimeContext.containerID(options.id)
+        let bundle = try Bundle(path: options.bundle)
+        let hasTerminal = bundle.spec.process?.terminal == true
+        try checkTerminal(hasTerminal)
+        try context.assets.requireAll()
+        let store = context.store
+        do throws(StateError) { try store.claim(id) } catch { throw RuntimeError("\(error)") }
+        do throws(RuntimeError) { return try start(id, bundle, store, hasTerminal) } catch {
+            // What failed is the news; a directory that can't be removed as well is not.
+            try? store.remove(id)
+            throw error
+        }
+    }
+
+    /// runc's rules for terminals.
+    private func checkTerminal(_ wanted: Bool) throws(RuntimeError) {
+        if !foreground, wanted, options.consoleSocket == nil {
+            throw RuntimeError("cannot allocate tty if kvm-runtime will detach without setting console socket")
+        }
+        if options.consoleSocket != nil, foreground || !wanted {
+            throw RuntimeError("cannot use console socket if kvm-runtime will not detach or allocate tty")
+        }
+        if foreground, wanted, isatty(0) == 0 {
+            throw RuntimeError(
+                "the container wants a terminal (process.terminal), but stdin is none: run it from a terminal, set "
+                    + "process.terminal to false, or use --detach with --console-socket")
+        }
+    }
+
+    private func start(
+        _ id: ContainerID, _ bundle: Bundle, _ store: StateStore, _ hasTerminal: Bool
+    ) throws(RuntimeError) -> LaunchedSandbox {
+        let accelerated = try AcceleratorChoice.isAccelerated(context.configuration, log: context.log)
+        let size = GuestSize(
+            bundle.spec, context.configuration, hostCPUs: HostSize.cpus, hostMemoryMiB: HostSize.memoryMiB)
+        var request = LaunchRequest(
+            id: id.text, root: context.root, bundle: bundle, size: size, configuration: context.configuration,
+            assets: context.assets, accelerated: accelerated,
+            tscKilohertz: accelerated ? nil : HostTSC.kilohertz())
+        request.followsLauncher = foreground
+        request.removesAtExit = removesAtExit
+        request.consoleSocket = options.consoleSocket != nil
+        do throws(StateError) { try store.write(spec: bundle.spec.json.bytes(), of: id) } catch {
+            throw RuntimeError("\(error)")
+        }
+        return try spawn(request, id, hasTerminal)
+    }
+
+    private func spawn(_ request: LaunchRequest, _ id: ContainerID, _ hasTerminal: Bool) throws(RuntimeError)
+        -> LaunchedSandbox
+    {
+        do {
+            let pair = try Sockets.pair(.packets)
+            var program = Program(
+                path: "/proc/self/exe", arguments: ["sandbox"],
+                descriptors: [0: 0, 1: 1, 2: 2, LaunchRequest.Inherited.channel: pair.second.raw])
+            program.name = "kvm-runtime"
+            program.newSession = true
+            // The container outlives the command, unless the command runs it in the foreground.
+            program.diesWithParent = false
+            let socket = try consoleSocket()
+            if let socket { program.descriptors[LaunchRequest.Inherited.consoleSocket] = socket.raw }
+            let process = try program.start()
+            let channel = ControlChannel(try pair.first.duplicate())
+            channel.send(request.json)
+            return LaunchedSandbox(id: id, process: process, channel: channel, hasTerminal: hasTerminal)
+        } catch let error as RuntimeError {
+            throw error
+        } catch {
+            throw RuntimeError("can't start the supervisor: \(error)")
+        }
+    }
+
+    private func consoleSocket() throws(RuntimeError) -> SharedDescriptor? {
+        guard let path = options.consoleSocket else { return nil }
+        do throws(Errno) { return SharedDescriptor(try Sockets.connect(to: path)) } catch {
+            throw RuntimeError("--console-socket \(path): \(error)")
+        }
+    }
+}
+
+extension LaunchedSandbox {
+    /// Waits for the container to be made.
+    borrowing func waitUntilCreated() throws(RuntimeError) {
+        while true {
+            switch try next() {
+            case .created: return
+            case .failed(let message, let code, let console):
+                _ = try? process.wait()
+                throw RuntimeError(message, exitCode: code, console: console)
+            case .done, .exited, .timeline: continue
+            }
+        }
+    }
+
+    /// The supervisor's next word.
+    borrowing func next() throws(RuntimeError) -> ControlEvent {
+        do {
+            guard let value = try channel.receive() else {
+                let status = try process.wait()
+                throw RuntimeError("the supervisor of \(id) \(status.words)")
+            }
+            return try ControlEvent(decoding: value)
+        } catch let error as RuntimeError {
+            throw error
+        } catch {
+            throw RuntimeError("the supervisor of \(id): \(error)")
+        }
+    }
+}
+
+extension RuntimeError {
+    init(_ description: String, exitCode: Int32, console: [String]) {
+        self.init(description, exitCode: exitCode)
+        self.console = console
+    }
+}
+
+enum PidFile {
+    /// Writes the pid so that a reader never sees half of it.
+    static func write(_ pid: pid_t, to path: String) throws(RuntimeError) {
+        let slash = path.lastIndex(of: "/")
+        let directory = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
+        do throws(Errno) {
+            guard !name.isEmpty else { throw .isDirectory }
+            try File.writeAtomically(
+                Array("\(pid)".utf8), to: name, in: try FileDescriptor.directory(directory), mode: 0o644)
+        } catch {
+            throw RuntimeError("--pid-file \(path): \(error)")
+        }
+    }
+}

@@ -1,0 +1,63 @@
+import ArgumentParser
+import Glibc
+import LinuxSys
+import Runtime
+
+/// When the process began, for the timeline.
+let commandBegan = Clock.monotonicNanoseconds()
+
+@main
+enum Main {
+    static func main() {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        // The supervisor is not for people: it has no options and no help.
+        if arguments == ["sandbox"] { exit(SupervisorMain.run()) }
+        exit(run(arguments))
+    }
+
+    private static func run(_ arguments: [String]) -> Int32 {
+        do {
+            var command = try KVMRuntime.parseAsRoot(GlobalOptions.movedBehindCommand(arguments))
+            if var verb = command as? any Verb {
+                return execute(&verb)
+            }
+            try command.run()
+            return 0
+        } catch {
+            let code = KVMRuntime.exitCode(for: error)
+            if code.isSuccess { Output.print(KVMRuntime.fullMessage(for: error) + "\n") }
+            if code.isSuccess { return 0 }
+            Output.error("kvm-runtime: \(KVMRuntime.message(for: error))\n")
+            return 1
+        }
+    }
+
+    private static func execute(_ verb: inout any Verb) -> Int32 {
+        var log: Log?
+        do throws(RuntimeError) {
+            let opened = try verb.global.openLog()
+            log = opened
+            return try verb.execute(try verb.global.context(log: opened))
+        } catch {
+            if let log { log.error(error) } else { Output.error("kvm-runtime: \(error)\n") }
+            return error.exitCode
+        }
+    }
+}
+
+struct KVMRuntime: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kvm-runtime",
+        abstract: "An OCI runtime that puts every container into its own lightweight KVM guest.",
+        version: Version.text,
+        subcommands: [
+            RunCommand.self, CreateCommand.self, StartCommand.self, KillCommand.self, DeleteCommand.self,
+            StateCommand.self, ListCommand.self, SpecCommand.self, CheckCommand.self,
+        ])
+}
+
+/// A command that gets the runtime's context.
+protocol Verb: ParsableCommand {
+    var global: GlobalOptions { get }
+    mutating func execute(_ context: RuntimeContext) throws(RuntimeError) -> Int32
+}

@@ -1,0 +1,139 @@
+import JSON
+import OCISpec
+import Testing
+
+@Suite("OCI spec: what is refused")
+struct SupportTests {
+    @Test("a configuration as podman writes it is not refused")
+    func podman() throws {
+        #expect(try Fixture.spec().refusals() == [])
+    }
+
+    @Test("runc's default is not refused")
+    func standard() throws {
+        try Spec.default.validate()
+        #expect(Spec.default.refusals() == [])
+    }
+
+    @Test("everything else is named")
+    func everything() throws {
+        let refusals = try Fixture.spec(Fixture.everything).refusals().map(\.description)
+        #expect(
+            refusals == [
+                "process.apparmorProfile is not supported", "process.scheduler is not supported",
+                "process.selinuxLabel is not supported", "process.ioPriority is not supported",
+                "process.execCPUAffinity is not supported", "hooks.prestart is not supported",
+                "hooks.createRuntime is not supported", "hooks.createContainer is not supported",
+                "hooks.startContainer is not supported", "hooks.poststart is not supported",
+                "hooks.poststop is not supported", "linux.uidMappings is not supported",
+                "linux.gidMappings is not supported", "linux.resources.memory.kernel is not supported",
+                "linux.resources.memory.kernelTCP is not supported",
+                "linux.resources.memory.swappiness is not supported",
+                "linux.resources.memory.disableOOMKiller is not supported",
+                "linux.resources.memory.checkBeforeUpdate is not supported",
+                "linux.resources.cpu.burst is not supported", "linux.resources.cpu.realtimeRuntime is not supported",
+                "linux.resources.cpu.realtimePeriod is not supported", "linux.resources.cpu.idle is not supported",
+                "linux.resources.blockIO is not supported", "linux.resources.hugepageLimits[0].limit is not supported",
+                "linux.resources.network is not supported", "linux.resources.rdma is not supported",
+                "linux.namespaces[0].path is not supported", "linux.namespaces[1].type: user is not supported",
+                "linux.namespaces[2].type: time is not supported", "linux.netDevices is not supported",
+                "linux.seccomp is not supported", "linux.mountLabel is not supported",
+                "linux.intelRdt is not supported", "linux.memoryPolicy is not supported",
+                "linux.personality is not supported", "linux.timeOffsets is not supported", "vm is not supported",
+                "mounts[0].options[1]: rro is not supported", "mounts[0].options[2]: idmap is not supported",
+                "mounts[0].uidMappings is not supported", "mounts[0].gidMappings is not supported",
+            ])
+    }
+
+    @Test("mounts")
+    func mounts() throws {
+        var spec = Spec.default
+        spec.mounts = [
+            Mount(destination: "/a", type: "overlay", source: "overlay"),
+            Mount(destination: "/b"),
+            Mount(destination: "/c", type: "nonsense", source: "/c", options: ["bind", "size=1", "defaults"]),
+            Mount(destination: "/d", type: "proc", source: "proc", options: ["tmpcopyup", "hidepid=2"]),
+            Mount(destination: "/e", type: "a\nb"),
+            Mount(destination: "/f", type: "rbind", source: "/f"),
+        ]
+        #expect(
+            spec.refusals().map(\.description) == [
+                "mounts[0].type: overlay is not supported", "mounts[1].type: \"\" is not supported",
+                "mounts[2].options[1]: size=1 is not supported", "mounts[3].options[0]: tmpcopyup is not supported",
+                "mounts[4].type: \"a\\nb\" is not supported",
+            ])
+    }
+
+    @Test("an exec's process, and what update is given")
+    func parts() throws {
+        var process = Process(args: ["x"])
+        process.selinuxLabel = "x"
+        #expect(process.refusals(path: "exec").map(\.path) == ["exec.selinuxLabel"])
+        let update = try Linux.Resources(json: ["cpu": ["burst": 1, "shares": 2], "network": ["classID": 0]])
+        #expect(update.refusals().map(\.path) == ["linux.resources.cpu.burst"])
+    }
+
+    @Test("features say what the table says")
+    func features() {
+        let json = Features.current.json
+        #expect(json["hooks"] == [])
+        #expect(json["linux"]?["seccomp"] == ["enabled": false])
+        #expect(json["ociVersionMax"] == "1.3.0")
+        #expect(Features.current.mountOptions.contains("tmpcopyup"))
+        #expect(!Features.current.mountOptions.contains("rro"))
+        #expect(Features.current.namespaces == ["cgroup", "ipc", "mount", "network", "pid", "uts"])
+    }
+}
+
+@Suite("OCI spec: mount options")
+struct MountOptionTests {
+    @Test("flags, data and propagation")
+    func parse() {
+        let options = MountOptions(parsing: [
+            "nosuid", "ro", "noexec", "exec", "mode=755", "rslave", "shared", "size=64k", "tmpcopyup", "defaults",
+        ])
+        #expect(options.setFlags == [.noSuid, .readOnly])
+        #expect(options.clearFlags == [.noExec])
+        #expect(options.propagation == [[.slave, .recursive], .shared])
+        #expect(options.data == "mode=755,size=64k")
+        #expect(options.extensions == .copyUp)
+        #expect(options.recursiveSet.isEmpty && options.recursiveClear.isEmpty)
+    }
+
+    @Test("the later word wins")
+    func order() {
+        #expect(MountOptions(parsing: ["rw", "ro"]).setFlags == .readOnly)
+        #expect(MountOptions(parsing: ["rw", "ro"]).clearFlags.isEmpty)
+        #expect(MountOptions(parsing: ["ro", "rw"]).setFlags.isEmpty)
+    }
+
+    @Test("recursive attributes; a time of access clears its whole field")
+    func recursive() {
+        let options = MountOptions(parsing: ["rro", "rnoatime", "rexec"])
+        #expect(options.recursiveSet == [.readOnly, .noAtime])
+        #expect(options.recursiveClear == [.noExec, .atime])
+        #expect(MountOptions(parsing: ["rrelatime"]).recursiveClear == .atime)
+        #expect(MountOptions(parsing: ["rro"]).recursiveClear.isEmpty)
+    }
+
+    @Test("flags have the kernel's values")
+    func values() {
+        let all = MountOptions(parsing: [
+            "ro", "nosuid", "nodev", "noexec", "sync", "remount", "mand", "dirsync", "nosymfollow", "noatime",
+            "nodiratime", "rbind", "silent", "relatime", "iversion", "strictatime", "lazytime",
+        ])
+        #expect(all.setFlags.rawValue == 0x3A0_DDFF)
+        #expect(MountFlags.propagation(named: "runbindable")?.rawValue == 1 << 17 | 1 << 14)
+        #expect(MountFlags.propagation(named: "ro") == nil)
+    }
+
+    @Test("what a bind mount is")
+    func bind() {
+        let recursive = Mount(destination: "/a", type: "none", options: ["rbind"])
+        #expect(recursive.parsedOptions.setFlags == [.bind, .recursive])
+        #expect(Mount(destination: "/a", type: "bind", options: ["ro"]).parsedOptions.setFlags == [.bind, .readOnly])
+        #expect(Mount(destination: "/a", type: "rbind").parsedOptions.setFlags == [.bind, .recursive])
+        #expect(Mount(destination: "a/b").containerPath == "/a/b")
+        #expect(Mount(destination: "/\u{301}").containerPath == "/\u{301}")
+    }
+}

@@ -1,0 +1,59 @@
+import AgentProtocol
+import CJail
+import CLinux
+import LinuxSys
+
+/// A container's first process while it is being made: between clone and exec.
+public final class JailChild {
+    /// What the child says.
+    public enum Event {
+        /// All is done but exec. The time is CLOCK_BOOTTIME, when the rootfs had been mounted.
+        case ready(rootfsMounted: UInt64)
+        case terminal(SharedDescriptor)
+        case failed(Failure)
+        /// The child has let go of the socket: by exec if it was `ready`, else it is dead.
+        case closed
+    }
+
+    public let pid: pid_t
+    private let plan: JailPlan
+    private let socket: FileDescriptor
+
+    /// The descriptor to watch for reading.
+    public var raw: CInt { socket.raw }
+
+    /// Makes the child. `stdio` are the container's ends, nil is /dev/null; `cgroup` is the directory of its cgroup.
+    public init(
+        _ plan: JailPlan, stdin: CInt?, stdout: CInt?, stderr: CInt?, cgroup: CInt?
+    ) throws(Errno) {
+        let (ours, theirs) = try Sockets.pair(type: SOCK_SEQPACKET).split()
+        self.plan = plan
+        socket = FileDescriptor(owning: ours)
+        let childSide = FileDescriptor(owning: theirs)
+        pid = FlatPlan(plan).spawn(
+            stdio: (stdin ?? -1, stdout ?? -1, stderr ?? -1), cgroup: cgroup ?? -1, sync: childSide.raw)
+        if pid < 0 { throw Errno.current }
+    }
+
+    /// The next thing that the child said; nil: nothing yet.
+    public func next() throws(Errno) -> Event? {
+        var report = cjail_report()
+        var descriptor: CInt = -1
+        do throws(Errno) {
+            if try once({ cjail_receive(socket.raw, &report, &descriptor) }) == 0 { return .closed }
+        } catch .wouldBlock {
+            return nil
+        } catch {
+            throw error
+        }
+        switch cjail_report_kind(report.kind) {
+        case CJAIL_READY: return .ready(rootfsMounted: report.rootfs_mounted)
+        case CJAIL_TERMINAL where descriptor >= 0:
+            return .terminal(SharedDescriptor(FileDescriptor(owning: descriptor)))
+        default: return .failed(plan.failure(report))
+        }
+    }
+
+    /// Lets the child exec.
+    public func proceed() throws(Errno) { _ = try socket.write([1]) }
+}
