@@ -28,7 +28,7 @@ static struct results expected(const struct ckvm_expectation *from) {
     add(&list, features & PROBE_HAS_SMAP, 2);                                        // clac
     add(&list, true, seed + 1);                                                      // fwait
     add(&list, true, seed);                                                          // fxrstor64
-    add(&list, features & PROBE_HAS_XSAVE, 3);                                       // xsetbv
+    add(&list, features & PROBE_HAS_XSAVE, PROBE_XCR0);                              // xsetbv
     add(&list, features & PROBE_HAS_XSAVE, ~seed);                                   // xrstor64
     add(&list, features & PROBE_HAS_RDTSCP, (uint32_t)seed);                         // rdtscp
     add(&list, true, seed);                                                          // wrmsr

@@ -127,7 +127,7 @@ STAGE .Lxsetbv, "xsetbv"
     UNLESS PROBE_HAS_XSAVE, .Lrdtscp
     xorl %ecx, %ecx
     xorl %edx, %edx
-    movl $3, %eax
+    movl $PROBE_XCR0, %eax
     xsetbv
     xgetbv
     movl %eax, %eax
@@ -137,7 +137,7 @@ STAGE .Lxrstor, "xrstor64"
     movq %r12, %rax
     notq %rax
     movq %rax, %xmm0
-    movl $3, %eax
+    movl $PROBE_XCR0, %eax
     xorl %edx, %edx
     xsave64 PROBE_XSAVE
     pxor %xmm0, %xmm0

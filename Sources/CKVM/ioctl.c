@@ -76,6 +76,11 @@ int ckvm_set_cpuid(int vcpu, const struct kvm_cpuid_entry2 *entries, uint32_t co
 }
 
 
+int ckvm_set_xcr0(int vcpu, uint64_t value) {
+    struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs = {{.xcr = 0, .value = value}}};
+    return ioctl(vcpu, KVM_SET_XCRS, &xcrs);
+}
+
 int ckvm_get_sregs(int vcpu, struct kvm_sregs *out) { return ioctl(vcpu, KVM_GET_SREGS, out); }
 int ckvm_set_sregs(int vcpu, const struct kvm_sregs *in) { return ioctl(vcpu, KVM_SET_SREGS, in); }
 int ckvm_get_regs(int vcpu, struct kvm_regs *out) { return ioctl(vcpu, KVM_GET_REGS, out); }

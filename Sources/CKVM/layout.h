@@ -41,6 +41,9 @@
 #define PROBE_HAS_XSAVE 8
 #define PROBE_HAS_RDTSCP 16
 
+// x87 and SSE.
+#define PROBE_XCR0 3
+
 // Ports.
 #define PROBE_PORT_BEGIN 0xf1
 #define PROBE_PORT_END 0xf2

@@ -34,6 +34,8 @@ int ckvm_create_vcpu(int vm, int index);
 
 // A vCPU.
 int ckvm_set_cpuid(int vcpu, const struct kvm_cpuid_entry2 *entries, uint32_t count);
+// The extended control register XCR0.
+int ckvm_set_xcr0(int vcpu, uint64_t value);
 int ckvm_get_sregs(int vcpu, struct kvm_sregs *out);
 int ckvm_set_sregs(int vcpu, const struct kvm_sregs *in);
 int ckvm_get_regs(int vcpu, struct kvm_regs *out);

@@ -16,7 +16,7 @@ final class FlatPlan {
         plan.root = UnsafePointer(string(source.root))
         plan.root_readonly = source.rootReadOnly ? 1 : 0
         plan.root_propagation = UInt64(source.rootPropagation.rawValue)
-        plan.ops = array(source.operations.map(flatten))
+        plan.ops = UnsafePointer(array(source.operations.map(flatten)))
         plan.op_count = source.operations.count
         flatten(source.process)
     }

@@ -63,6 +63,8 @@ public struct JailOperation: Equatable, Sendable {
         /// The same for the mount and all below it.
         public var recursiveSet: MountAttributes = []
         public var recursiveClear: MountAttributes = []
+
+        public init() {}
     }
 
     public var action: Action

@@ -1,0 +1,51 @@
+import CLinux
+import LinuxSys
+
+/// What the agent knows about its guest, and the guest's end.
+enum Guest {
+    static func kernelRelease() -> String {
+        let bytes = (try? File.read("/proc/sys/kernel/osrelease", limit: 256)) ?? []
+        return String(decoding: bytes.prefix { $0 != 0x0a }, as: UTF8.self)
+    }
+
+    /// MemAvailable of /proc/meminfo, in bytes; 0 if it isn't there.
+    static func memoryAvailable() -> UInt64 {
+        let bytes = (try? File.read("/proc/meminfo", limit: 65536)) ?? []
+        for line in bytes.split(separator: UInt8(ascii: "\n")) where line.starts(with: "MemAvailable:".utf8) {
+            let digits = line.drop { !(0x30...0x39).contains($0) }.prefix { (0x30...0x39).contains($0) }
+            return (UInt64(String(decoding: digits, as: UTF8.self)) ?? 0) &* 1024
+        }
+        return 0
+    }
+
+    /// Credits bytes of the host's random generator to the kernel's.
+    static func addEntropy(_ seed: [UInt8]) {
+        guard !seed.isEmpty, let random = try? FileDescriptor.open("/dev/urandom", O_WRONLY) else { return }
+        if clinux_add_entropy(random.raw, seed, seed.count) != 0 { GuestConsole.say("seed: \(Errno.current)") }
+    }
+
+    /// Ends every process, brings what is written to its place, and the machine to its end.
+    static func powerOff(shares: [String]) -> Never {
+        // From the first process: all but itself.
+        _ = kill(-1, SIGKILL)
+        waitForProcesses(atMostMilliseconds: 2000)
+        sync()
+        for share in shares where umount2(share, 0) != 0 {
+            _ = mount(nil, share, nil, UInt(MS_REMOUNT.rawValue) | UInt(MS_RDONLY.rawValue), nil)
+        }
+        GuestConsole.trace("reboot")
+        // With reboot=t this is a triple fault, at which the virtual machine ends.
+        _ = reboot(CInt(RB_AUTOBOOT))
+        GuestConsole.say("reboot: \(Errno.current)")
+        // The first process must not end: the kernel would panic, which is the last way out.
+        exit(1)
+    }
+
+    private static func waitForProcesses(atMostMilliseconds limit: Int) {
+        for _ in 0..<limit {
+            while let reaped = try? Processes.reap(), reaped.pid > 0 {}
+            if kill(-1, 0) != 0 { return }
+            usleep(1000)
+        }
+    }
+}

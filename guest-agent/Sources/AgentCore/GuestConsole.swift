@@ -1,0 +1,19 @@
+import CLinux
+import LinuxSys
+
+/// The agent's words on the guest's console, for whoever reads the machine's serial port.
+enum GuestConsole {
+    static func say(_ text: String) {
+        let bytes = Array("kvm-agent: \(text)\n".utf8)
+        _ = bytes.withUnsafeBytes { CLinux.write(2, $0.baseAddress, $0.count) }
+    }
+
+    /// With `KVM_AGENT_TRACE=1` on the kernel's command line: how far the start is, and when.
+    static func trace(_ step: @autoclosure () -> String) {
+        guard isTracing else { return }
+        let micros = Clock.bootNanoseconds() / 1000
+        say("\(micros / 1000).\(String(micros % 1000 + 1000).dropFirst()) ms \(step())")
+    }
+
+    private static let isTracing = getenv("KVM_AGENT_TRACE") != nil
+}

@@ -1,0 +1,90 @@
+import Cgroup
+import CLinux
+import LinuxSys
+
+/// The guest's own file systems, limits and kernel parameters.
+///
+/// /proc is there before main (CInit). Nothing of the rest is needed for the first word to the host, so it is made
+/// while the host answers.
+enum World {
+    /// Where the agent keeps its things.
+    static let directory = "/run/kvm"
+
+    static func make() {
+        makeRootMovable()
+        mount("sysfs", "/sys", hardened)
+        mount("devtmpfs", "/dev", UInt(MS_NOSUID), "mode=0755")
+        mount("devpts", "/dev/pts", UInt(MS_NOSUID) | UInt(MS_NOEXEC), "mode=0620,gid=5,ptmxmode=0666")
+        mount("tmpfs", "/dev/shm", UInt(MS_NOSUID) | UInt(MS_NODEV), "mode=1777")
+        mount("mqueue", "/dev/mqueue", hardened)
+        mount("tmpfs", "/run", UInt(MS_NOSUID), "mode=0755")
+        mount("tmpfs", "/tmp", UInt(MS_NOSUID) | UInt(MS_NODEV), "mode=1777")
+        GuestConsole.trace("mounts")
+        mount("cgroup2", CgroupTree().root, hardened, "nsdelegate,memory_recursiveprot")
+        GuestConsole.trace("cgroup2")
+        for name in ["", "/share", "/root"] { mkdir(directory + name, 0o700) }
+        raiseLimits()
+        for (parameter, value) in parameters { write(value, to: "/proc/sys/\(parameter)") }
+        if clinux_loopback_up() != 0 { GuestConsole.say("lo: \(Errno.current)") }
+        GuestConsole.trace("limits and parameters")
+    }
+
+    private static let hardened = UInt(MS_NOSUID) | UInt(MS_NODEV) | UInt(MS_NOEXEC)
+
+    /// What servers have today, where the kernel's defaults are of older times: databases map much memory, and tools
+    /// that watch files need more than 128 inotify instances.
+    private static let parameters: [(String, String)] = [
+        ("vm/max_map_count", "1048576"),
+        ("fs/inotify/max_user_instances", "8192"),
+        ("fs/inotify/max_user_watches", "1048576"),
+        ("kernel/pid_max", "4194304"),
+    ]
+
+    /// pivot_root(2) can't leave the initramfs, as it has no parent. A bind mount of it, moved over it, has one.
+    private static func makeRootMovable() {
+        let staging = "/mnt"
+        mkdir(staging, 0o755)
+        let steps: [() -> CInt] = [
+            { CLinux.mount("/", staging, nil, UInt(MS_BIND.rawValue) | UInt(MS_REC.rawValue), nil) },
+            { chdir(staging) },
+            { CLinux.mount(".", "/", nil, UInt(MS_MOVE.rawValue), nil) },
+            { chroot(".") },
+            { chdir("/") },
+        ]
+        for (index, step) in steps.enumerated() where step() != 0 {
+            GuestConsole.say("root, step \(index): \(Errno.current)")
+            return
+        }
+    }
+
+    private static func mount(_ type: String, _ path: String, _ flags: UInt, _ data: String = "") {
+        mkdir(path, 0o755)
+        if CLinux.mount(type, path, type, flags, data) != 0 {
+            GuestConsole.say("mounting \(type) on \(path): \(Errno.current)")
+        }
+    }
+
+    private static func write(_ value: String, to path: String) {
+        do throws(Errno) {
+            try FileDescriptor.open(path, O_WRONLY).writeAll(Array(value.utf8))
+        } catch {
+            GuestConsole.say("\(path): \(error)")
+        }
+    }
+
+    /// Containers without rlimits of their own inherit these: the soft ones are the kernel's, the hard ones leave
+    /// room, as a server's init does.
+    private static func raiseLimits() {
+        let unlimited = rlim_t.max
+        let limits: [(__rlimit_resource, rlim_t, rlim_t)] = [
+            (RLIMIT_NOFILE, 1024, 1_048_576), (RLIMIT_NPROC, unlimited, unlimited), (RLIMIT_CORE, 0, unlimited),
+            (RLIMIT_MEMLOCK, 8 << 20, unlimited),
+        ]
+        for (resource, soft, hard) in limits {
+            var limit = rlimit(rlim_cur: soft, rlim_max: hard)
+            if setrlimit(__rlimit_resource_t(resource.rawValue), &limit) != 0 {
+                GuestConsole.say("setrlimit \(resource.rawValue): \(Errno.current)")
+            }
+        }
+    }
+}
