@@ -103,7 +103,7 @@ public struct Created: Equatable, Sendable {
 }
 
 /// Why a request could not be carried out, in words for the person who made it.
-public struct Failure: Equatable, Sendable {
+public struct Failure: Error, Equatable, Sendable {
     /// Who has to act.
     public enum Kind: UInt8, Sendable {
         /// The container's configuration or its files.

@@ -1,5 +1,6 @@
 #include "CLinux.h"
 
+#include <link.h>
 #include <linux/capability.h>
 #include <linux/openat2.h>
 #include <linux/random.h>
@@ -56,6 +57,22 @@ int clinux_memfd_create(const char *name, unsigned int flags) { return memfd_cre
 int clinux_gettid(void) { return (int)syscall(SYS_gettid); }
 
 int clinux_prctl(int option, unsigned long argument) { return prctl(option, argument, 0UL, 0UL, 0UL); }
+
+static int release_segments(struct dl_phdr_info *object, size_t size, void *unused) {
+    (void)size, (void)unused;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+        // Only what can't have been written to: dropping a page of another kind would lose what is in it.
+        if (segment->p_type != PT_LOAD || (segment->p_flags & PF_W)) continue;
+        uintptr_t start = (object->dlpi_addr + segment->p_vaddr + page - 1) & ~(page - 1);
+        uintptr_t end = (object->dlpi_addr + segment->p_vaddr + segment->p_memsz) & ~(page - 1);
+        if (end > start) madvise((void *)start, end - start, MADV_DONTNEED);
+    }
+    return 0;
+}
+
+void clinux_release_code_pages(void) { dl_iterate_phdr(release_segments, NULL); }
 
 int clinux_drop_capabilities(void) {
     // The bounding set needs CAP_SETPCAP; without it there is nothing that could be gained from it either.

@@ -85,7 +85,7 @@ public struct FileDescriptor: ~Copyable, Sendable {
     public func readAll(limit: Int) throws(Errno) -> [UInt8] {
         var all: [UInt8] = []
         while true {
-            let part = try read(upTo: min(65536, limit - all.count + 1))
+            let part = try read(upTo: min(65535, limit - all.count) + 1)
             if part.isEmpty { return all }
             all += part
             if all.count > limit { throw .messageTooLong }

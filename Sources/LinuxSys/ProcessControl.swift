@@ -37,4 +37,8 @@ extension ProcessControl {
 
     /// exit(3).
     public static func exit(_ code: CInt) -> Never { CLinux.exit(code) }
+
+    /// Gives back the memory of code and constants that only the start needed: for a process that lives long and does
+    /// little. What it uses is mapped again from the page cache.
+    public static func releaseCodePages() { clinux_release_code_pages() }
 }

@@ -73,7 +73,7 @@ public enum Signals {
 
     private static func realTime(from base: CInt, _ offset: Substring) -> CInt? {
         if offset.isEmpty { return base }
-        guard let distance = CInt(offset), abs(distance) <= 30 else { return nil }
+        guard let distance = CInt(offset), (-30...30).contains(distance) else { return nil }
         return (34...64).contains(base + distance) ? base + distance : nil
     }
 

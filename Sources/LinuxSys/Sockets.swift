@@ -31,8 +31,8 @@ public enum Sockets {
         at name: String, in directory: borrowing FileDescriptor, backlog: CInt = 64, _ kind: Kind = .stream
     ) throws(Errno) -> FileDescriptor {
         let socket = try unixSocket(nonBlocking: true, kind)
-        let mask = umask(0o177)
-        defer { umask(mask) }
+        // bind(2) gives the name the socket's own mode; umask(2) would be changed for every thread.
+        _ = try once { fchmod(socket.raw, 0o600) }
         _ = try once { clinux_unix_bind(socket.raw, "/proc/self/fd/\(directory.raw)/\(name)") }
         _ = try once { CLinux.listen(socket.raw, backlog) }
         return socket

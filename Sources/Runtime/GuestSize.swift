@@ -29,8 +29,8 @@ public struct GuestSize: Equatable, Sendable {
     private static func wantedVCPUs(_ cpu: Linux.Resources.CPU?) -> Int? {
         if let quota = cpu?.quota, quota > 0 {
             let period = max(cpu?.period ?? 100_000, 1)
-            let (rounded, overflow) = UInt64(quota).addingReportingOverflow(period - 1)
-            return overflow ? Int(Int32.max) : Int(clamping: rounded / period)
+            let whole = UInt64(quota).quotientAndRemainder(dividingBy: period)
+            return Int(clamping: whole.quotient) + (whole.remainder > 0 ? 1 : 0)
         }
         if let cpus = cpu?.cpus, !cpus.isEmpty { return CPUSet.count(cpus) }
         return nil
@@ -45,7 +45,7 @@ enum CPUSet {
     /// How many CPUs a list such as "0-3,7" names; nil when it is no list.
     static func count(_ list: String) -> Int? {
         var seen = Set<Int>()
-        for part in list.split(separator: ",") {
+        for part in list.split(whereSeparator: { $0 == "," || $0 == " " }) {
             let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
             guard let first = ends.first ?? nil, let last = ends.last ?? nil, ends.count <= 2, first >= 0, last >= first,
                 last < 8192

@@ -8,7 +8,7 @@ public struct RuntimeError: Error, Equatable, Sendable, CustomStringConvertible 
 
     public init(_ description: String, exitCode: Int32 = 1) {
         // Errors carry text from files and from the guest; a line must stay one line.
-        self.description = description.split(whereSeparator: \.isNewline).joined(separator: " ")
+        self.description = PrintableText.line(description)
         self.exitCode = exitCode
     }
 }

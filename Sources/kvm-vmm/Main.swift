@@ -50,6 +50,7 @@ enum Main {
             let backend = try Backend(device, over: socket) { log.line($0) }
             step = "jail"
             try Jail.enter()
+            ProcessControl.releaseCodePages()
             return backend
         } catch {
             throw Failure(text: "\(step): \(error)")

@@ -85,13 +85,14 @@ struct ProbeCodeTests {
         #expect(KVMProbe.code.count <= 8192)
     }
 
-    @Test(arguments: [
-        ("cpuid", [0x0f, 0xa2]), ("int3", [0xcc]), ("popcnt", [0xf3, 0x49, 0x0f, 0xb8]),
-        ("cmpxchg16b", [0xf0, 0x48, 0x0f, 0xc7]), ("clac", [0x0f, 0x01, 0xca]), ("fwait", [0x9b]),
-        ("fxrstor64", [0x48, 0x0f, 0xae, 0x0c, 0x25]), ("xsetbv", [0x0f, 0x01, 0xd1]),
-        ("xrstor64", [0x48, 0x0f, 0xae, 0x2c, 0x25]), ("rdtscp", [0x0f, 0x01, 0xf9]), ("wrmsr", [0x0f, 0x30]),
-        ("invlpg", [0x0f, 0x01, 0x3c, 0x25]), ("out", [0xe7, 0xf4]), ("an endless loop", [0xeb, 0xfe]),
-    ] as [(String, [UInt8])])
+    @Test(
+        arguments: [
+            ("cpuid", [0x0f, 0xa2]), ("int3", [0xcc]), ("popcnt", [0xf3, 0x49, 0x0f, 0xb8]),
+            ("cmpxchg16b", [0xf0, 0x48, 0x0f, 0xc7]), ("clac", [0x0f, 0x01, 0xca]), ("fwait", [0x9b]),
+            ("fxrstor64", [0x48, 0x0f, 0xae, 0x0c, 0x25]), ("xsetbv", [0x0f, 0x01, 0xd1]),
+            ("xrstor64", [0x48, 0x0f, 0xae, 0x2c, 0x25]), ("rdtscp", [0x0f, 0x01, 0xf9]), ("wrmsr", [0x0f, 0x30]),
+            ("invlpg", [0x0f, 0x01, 0x3c, 0x25]), ("out", [0xe7, 0xf4]), ("an endless loop", [0xeb, 0xfe]),
+        ] as [(String, [UInt8])])
     func stageHoldsItsInstruction(name: String, instruction: [UInt8]) throws {
         let stages = KVMProbe.stages
         let at = try #require(stages.firstIndex { $0.name == name })
@@ -103,7 +104,8 @@ struct ProbeCodeTests {
 }
 
 struct ProbeVerdictTests {
-    private func fitness(_ verdict: ckvm_verdict, _ change: (inout ckvm_probe_result) -> Void = { _ in }) -> KVMFitness {
+    private func fitness(_ verdict: ckvm_verdict, _ change: (inout ckvm_probe_result) -> Void = { _ in }) -> KVMFitness
+    {
         var result = ckvm_probe_result()
         result.verdict = Int32(verdict.rawValue)
         result.stage = -1

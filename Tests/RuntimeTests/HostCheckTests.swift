@@ -68,11 +68,12 @@ struct HostCheckTests {
 }
 
 struct ProgramCheckTests {
-    @Test(arguments: [
-        ("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)\nCopyright", [7, 2, 22]),
-        ("QEMU emulator version 10.0.0\n", [10, 0, 0]), ("QEMU emulator version 9.2.0-rc1", [9, 2, 0]),
-        ("QEMU emulator version 4.2.1(qemu-kvm-4.2.1)", [4, 2, 1]),
-    ] as [(String, [UInt32])])
+    @Test(
+        arguments: [
+            ("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)\nCopyright", [7, 2, 22]),
+            ("QEMU emulator version 10.0.0\n", [10, 0, 0]), ("QEMU emulator version 9.2.0-rc1", [9, 2, 0]),
+            ("QEMU emulator version 4.2.1(qemu-kvm-4.2.1)", [4, 2, 1]),
+        ] as [(String, [UInt32])])
     func versions(output: String, parts: [UInt32]) { #expect(QEMUVersion(parsing: output)?.parts == parts) }
 
     @Test(arguments: ["", "QEMU", "QEMU emulator version", "QEMU emulator version x.y", "GNU bash, version 5.2.15"])

@@ -64,6 +64,9 @@ int clinux_gettid(void);
 int clinux_prctl(int option, unsigned long argument);
 // capset(2) to nothing, and the ambient and bounding sets as far as allowed: no wrappers in glibc.
 int clinux_drop_capabilities(void);
+// Unmaps the pages of all code and constants (the program's and its libraries'); what is used is mapped again from the
+// page cache when it is touched.
+void clinux_release_code_pages(void);
 int clinux_close_range(unsigned int first, unsigned int last, unsigned int flags);
 int clinux_getrandom(void *buffer, size_t length);
 

@@ -19,6 +19,9 @@ public struct HostCheck: Equatable, Sendable {
         public var virtiofsd = ["virtiofsd", "/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd"]
         /// Whether containers' files go to the guest by virtiofsd, and nothing runs without it.
         public var needsVirtiofsd = false
+        /// The KVM probe's deadline. Fit or not, an idle machine answers in a tenth of it; a virtual machine under
+        /// an emulator just booted may need five times as much.
+        public var probeMilliseconds: UInt32 = 200
         public var devices = "/dev"
         public var proc = "/proc"
         public var cgroup = "/sys/fs/cgroup"
@@ -31,8 +34,9 @@ public struct HostCheck: Equatable, Sendable {
 
     /// Looks at everything: some 40 ms, most of them QEMU's start; at most about a second, when programs hang.
     public static func run(_ paths: Paths) -> HostCheck {
-        let probe = KVMProbe(device: paths.devices + "/kvm").run()
-        var items = KVMCheck.items(probe, device: paths.devices + "/kvm")
+        let kvm = paths.devices + "/kvm"
+        let probe = KVMProbe(device: kvm, deadlineMilliseconds: paths.probeMilliseconds).run()
+        var items = KVMCheck.items(probe, device: kvm)
         items.append(ProgramCheck.qemu(paths.qemu))
         items.append(file("guest kernel", paths.kernel, "the runtime's kernel"))
         items.append(file("guest agent", paths.agent, "the initramfs with the agent"))

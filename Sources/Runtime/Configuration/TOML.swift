@@ -18,7 +18,9 @@ struct TOMLDocument: Equatable {
 
     init(parsing text: String) throws(TOMLError) {
         var table = ""
-        for (index, raw) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        // CR LF is one character to Swift.
+        let lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
+        for (index, raw) in lines.enumerated() {
             var line = TOMLLine(number: index + 1, text: raw)
             line.skipBlanks()
             if line.isAtEnd { continue }
@@ -53,7 +55,7 @@ private struct TOMLLine {
 
     init(number: Int, text: Substring) {
         self.number = number
-        rest = text.last == "\r" ? text.dropLast() : text
+        rest = text
     }
 
     /// At the end, or at a comment.

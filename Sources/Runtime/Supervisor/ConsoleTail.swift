@@ -18,13 +18,16 @@ struct ConsoleTail {
     }
 
     private mutating func finishLine() {
-        guard !current.isEmpty else { return }
-        lines.append(String(decoding: current, as: UTF8.self))
-        if lines.count > Self.keptLines { lines.removeFirst() }
+        let line = PrintableText.line(String(decoding: current, as: UTF8.self))
         current.removeAll(keepingCapacity: true)
+        guard !line.isEmpty else { return }
+        lines.append(line)
+        if lines.count > Self.keptLines { lines.removeFirst() }
     }
 
     var last: [String] {
-        current.isEmpty ? lines : Array((lines + [String(decoding: current, as: UTF8.self)]).suffix(Self.keptLines))
+        var tail = self
+        tail.finishLine()
+        return tail.lines
     }
 }

@@ -58,6 +58,8 @@ final class Endpoint {
         case .nonBlocking: return try descriptor.descriptor.write(bytes, from: offset)
         case .socket: return try Sockets.sendNow(bytes, from: offset, over: descriptor.descriptor)
         case .careful:
+            var waiting = pollfd(fd: raw, events: Int16(POLLOUT), revents: 0)
+            guard poll(&waiting, 1, 0) == 1 else { throw .wouldBlock }
             let end = min(bytes.count, offset + Self.carefulPiece)
             return try descriptor.descriptor.write(Array(bytes[offset..<end]))
         }

@@ -36,6 +36,10 @@ final class Relay {
         self.sink = sink
         self.moved = moved
         self.ended = ended
+        try watchSource()
+    }
+
+    private func watchSource() throws(Errno) {
         sourceToken = try loop.watch(source.raw, .readable) { [weak self] _ in self?.fill() }
     }
 
@@ -88,7 +92,9 @@ final class Relay {
     }
 
     private func pause() {
-        if let sourceToken { try? loop.change(sourceToken, to: []) }
+        // Not only paused: a source that has hung up would wake the loop without end until the sink takes the rest.
+        if let sourceToken { loop.unwatch(sourceToken) }
+        sourceToken = nil
         if sinkToken == nil {
             sinkToken = try? loop.watch(sink.raw, .writable) { [weak self] _ in self?.drain() }
             // Without a watch it would never go on.
@@ -99,7 +105,8 @@ final class Relay {
     private func resume() {
         if let sinkToken { loop.unwatch(sinkToken) }
         sinkToken = nil
-        if let sourceToken { try? loop.change(sourceToken, to: .readable) }
+        guard sourceToken == nil else { return }
+        do throws(Errno) { try watchSource() } catch { finish(.sinkGone) }
     }
 
     private func finish(_ end: End) {

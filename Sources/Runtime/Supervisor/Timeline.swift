@@ -104,7 +104,7 @@ public struct Timeline: Sendable {
     }
 
     private static func column(_ nanoseconds: UInt64) -> String {
-        let tenths = (nanoseconds + 50_000) / 100_000
+        let tenths = nanoseconds / 100_000 + (nanoseconds % 100_000 >= 50_000 ? 1 : 0)
         let text = "\(tenths / 10).\(tenths % 10)"
         return String(repeating: " ", count: max(1, 9 - text.count)) + text
     }

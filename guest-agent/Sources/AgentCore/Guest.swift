@@ -31,7 +31,7 @@ enum Guest {
         waitForProcesses(atMostMilliseconds: 2000)
         sync()
         for share in shares where umount2(share, 0) != 0 {
-            _ = mount(nil, share, nil, UInt(MS_REMOUNT.rawValue) | UInt(MS_RDONLY.rawValue), nil)
+            _ = mount(nil, share, nil, UInt(MS_REMOUNT) | UInt(MS_RDONLY), nil)
         }
         GuestConsole.trace("reboot")
         // With reboot=t this is a triple fault, at which the virtual machine ends.
@@ -41,11 +41,13 @@ enum Guest {
         exit(1)
     }
 
-    private static func waitForProcesses(atMostMilliseconds limit: Int) {
-        for _ in 0..<limit {
-            while let reaped = try? Processes.reap(), reaped.pid > 0 {}
-            if kill(-1, 0) != 0 { return }
-            usleep(1000)
+    /// Whoever lost its parent is a child of the first process: without children, nobody is left.
+    private static func waitForProcesses(atMostMilliseconds limit: UInt64) {
+        let deadline = Clock.monotonicNanoseconds() &+ limit &* 1_000_000
+        while Clock.monotonicNanoseconds() < deadline {
+            let pid = waitpid(-1, nil, WNOHANG)
+            if pid < 0, Errno.current != .interrupted { return }
+            if pid == 0 { usleep(500) }
         }
     }
 }

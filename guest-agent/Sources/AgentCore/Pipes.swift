@@ -1,21 +1,17 @@
 import CLinux
 import LinuxSys
 
-/// A pipe; both ends are closed on exec.
-struct Pipe: ~Copyable {
-    let reader: FileDescriptor
-    let writer: FileDescriptor
-
-    init() throws(Errno) {
+enum Pipe {
+    /// A pipe; both ends are closed on exec.
+    static func make() throws(Errno) -> (reader: SharedDescriptor, writer: SharedDescriptor) {
         var fds: [CInt] = [-1, -1]
         _ = try once { pipe(&fds) }
-        reader = FileDescriptor(owning: fds[0])
-        writer = FileDescriptor(owning: fds[1])
+        let reader = SharedDescriptor(FileDescriptor(owning: fds[0]))
+        let writer = SharedDescriptor(FileDescriptor(owning: fds[1]))
         // pipe2(2) is hidden from Swift; there is one thread, and so nobody who could exec in between.
         for fd in fds { _ = try once { clinux_fcntl(fd, F_SETFD, FD_CLOEXEC) } }
+        return (reader, writer)
     }
-
-    consuming func split() -> (reader: CInt, writer: CInt) { (reader.release(), writer.release()) }
 }
 
 /// A twentieth of a second.

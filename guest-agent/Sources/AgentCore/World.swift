@@ -1,6 +1,7 @@
 import Cgroup
 import CLinux
 import LinuxSys
+import OCISpec
 
 /// The guest's own file systems, limits and kernel parameters.
 ///
@@ -37,7 +38,6 @@ enum World {
         ("vm/max_map_count", "1048576"),
         ("fs/inotify/max_user_instances", "8192"),
         ("fs/inotify/max_user_watches", "1048576"),
-        ("kernel/pid_max", "4194304"),
     ]
 
     /// pivot_root(2) can't leave the initramfs, as it has no parent. A bind mount of it, moved over it, has one.
@@ -45,9 +45,9 @@ enum World {
         let staging = "/mnt"
         mkdir(staging, 0o755)
         let steps: [() -> CInt] = [
-            { CLinux.mount("/", staging, nil, UInt(MS_BIND.rawValue) | UInt(MS_REC.rawValue), nil) },
+            { CLinux.mount("/", staging, nil, UInt(MS_BIND) | UInt(MS_REC), nil) },
             { chdir(staging) },
-            { CLinux.mount(".", "/", nil, UInt(MS_MOVE.rawValue), nil) },
+            { CLinux.mount(".", "/", nil, UInt(MS_MOVE), nil) },
             { chroot(".") },
             { chdir("/") },
         ]
@@ -76,14 +76,15 @@ enum World {
     /// room, as a server's init does.
     private static func raiseLimits() {
         let unlimited = rlim_t.max
-        let limits: [(__rlimit_resource, rlim_t, rlim_t)] = [
-            (RLIMIT_NOFILE, 1024, 1_048_576), (RLIMIT_NPROC, unlimited, unlimited), (RLIMIT_CORE, 0, unlimited),
-            (RLIMIT_MEMLOCK, 8 << 20, unlimited),
+        let limits: [(String, rlim_t, rlim_t)] = [
+            ("RLIMIT_NOFILE", 1024, 1_048_576), ("RLIMIT_NPROC", unlimited, unlimited),
+            ("RLIMIT_CORE", 0, unlimited), ("RLIMIT_MEMLOCK", 8 << 20, unlimited),
         ]
-        for (resource, soft, hard) in limits {
+        for (name, soft, hard) in limits {
+            guard let resource = RlimitResource.number(of: name) else { continue }
             var limit = rlimit(rlim_cur: soft, rlim_max: hard)
-            if setrlimit(__rlimit_resource_t(resource.rawValue), &limit) != 0 {
-                GuestConsole.say("setrlimit \(resource.rawValue): \(Errno.current)")
+            if setrlimit(__rlimit_resource_t(UInt32(resource)), &limit) != 0 {
+                GuestConsole.say("\(name): \(Errno.current)")
             }
         }
     }

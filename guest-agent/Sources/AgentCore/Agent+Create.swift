@@ -1,0 +1,122 @@
+import AgentProtocol
+import Cgroup
+import CLinux
+import Jail
+import LinuxSys
+import OCISpec
+
+extension Agent {
+    /// Begins to make a container. nil: it goes on, and is answered when it is ready.
+    func create(_ create: CreateContainer, request: UInt32) -> Failure? {
+        guard containers[create.container] == nil else {
+            return Failure(kind: .state, message: "container \(create.container) exists already")
+        }
+        GuestConsole.trace("create")
+        do throws(Failure) {
+            try make(create, request: request)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    private func make(_ create: CreateContainer, request: UInt32) throws(Failure) {
+        let spec = try Self.spec(create.spec)
+        let share = try mountShare(create.shareTag)
+        made += 1
+        let root = "\(World.directory)/root/\(made)"
+        var terminal: TerminalSize?
+        if case .terminal(_, let rows, let columns) = create.stdio {
+            terminal = TerminalSize(rows: rows, columns: columns)
+        }
+        let binds = Dictionary(create.binds.map { (Int($0.mount), $0.path) }, uniquingKeysWith: { $1 })
+        let place = JailPlace(share: share, rootfs: create.rootfs, root: root, binds: binds, terminal: terminal)
+        let plan: JailPlan
+        do throws(SpecError) { plan = try JailPlan(spec, in: place) } catch { throw Self.failure(error) }
+        GuestConsole.trace("plan")
+        let cgroup = try makeCgroup(spec, container: create.container)
+        GuestConsole.trace("cgroup")
+        do throws(Errno) {
+            _ = try once { mkdir(root, 0o700) }
+            let channels = try Channels(loop, create.stdio)
+            let id = create.container
+            let callbacks = Container.Callbacks(
+                answer: { [weak self] in self?.answered($1, to: $0) },
+                gone: { [weak self] in self?.gone(id, $0) })
+            let container = try Container(
+                request, id: id, plan: plan, channels: channels, cgroup: cgroup, loop: loop, callbacks: callbacks)
+            containers[id] = container
+            GuestConsole.trace("spawned")
+            for stream in channels.missing {
+                if let parked = streams?.take(stream) { _ = container.attach(stream, parked) }
+            }
+        } catch {
+            cgroup.remove()
+            rmdir(root)
+            throw Failure(kind: .guest, message: "making the container's first process: \(error.words)")
+        }
+    }
+
+    private func answered(_ message: GuestMessage, to request: UInt32) {
+        GuestConsole.trace("answered")
+        reply(message, to: request)
+    }
+
+    private func gone(_ id: String, _ exit: ContainerExit?) {
+        containers[id] = nil
+        GuestConsole.trace("gone")
+        if let exit { reply(.exited(exit), to: 0) }
+    }
+
+    private static func spec(_ bytes: [UInt8]) throws(Failure) -> Spec {
+        do throws(SpecError) {
+            let spec = try Spec.parse(bytes)
+            try spec.validate()
+            return spec
+        } catch {
+            throw failure(error)
+        }
+    }
+
+    private static func failure(_ error: SpecError) -> Failure {
+        Failure(kind: .container, message: "config.json: \(error)")
+    }
+
+    private func mountShare(_ tag: String) throws(Failure) -> String {
+        if let mounted = shares[tag] { return mounted }
+        guard !tag.isEmpty, tag != ".", tag != "..", !tag.utf8.contains(UInt8(ascii: "/")) else {
+            throw Failure(kind: .guest, message: "the share's tag is no name")
+        }
+        let path = "\(World.directory)/share/\(tag)"
+        mkdir(path, 0o700)
+        guard mount(tag, path, "virtiofs", 0, nil) == 0 else {
+            throw Failure(kind: .guest, message: "mounting the share \(tag): \(Errno.current.words)")
+        }
+        shares[tag] = path
+        GuestConsole.trace("share")
+        return path
+    }
+
+    private func makeCgroup(_ spec: Spec, container: String) throws(Failure) -> Cgroup {
+        let settings: [CgroupSetting]
+        do throws(SpecError) {
+            settings = try CgroupSettings.of(spec.linux?.resources ?? Linux.Resources())
+        } catch {
+            throw Self.failure(error)
+        }
+        let names = CgroupPath.names(cgroupsPath: spec.linux?.cgroupsPath ?? "", container: container)
+        let cgroup: Cgroup
+        do throws(Errno) {
+            cgroup = try cgroups.make(names)
+        } catch {
+            throw Failure(kind: .container, message: "cgroup /\(names.joined(separator: "/")): \(error.words)")
+        }
+        do throws(CgroupError) {
+            try cgroup.apply(settings)
+        } catch {
+            cgroup.remove()
+            throw Failure(kind: .container, message: "\(error)")
+        }
+        return cgroup
+    }
+}

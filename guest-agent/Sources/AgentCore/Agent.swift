@@ -1,0 +1,144 @@
+import AgentProtocol
+import Cgroup
+import CLinux
+import LinuxSys
+
+/// The first process of the guest: does what the host asks, one event after the other, on one thread.
+public final class Agent {
+    let loop: EventLoop
+    private let signals: SignalDescriptor
+    private(set) var streams: StreamListener?
+    private var control: ControlStream?
+    private var isWelcome = false
+    var containers: [String: Container] = [:]
+    /// Directories where shares are mounted, by their tags.
+    var shares: [String: String] = [:]
+    /// Counts containers, for directories of their own.
+    var made = 0
+    let cgroups = CgroupTree()
+
+    private init() throws(Errno) {
+        loop = try EventLoop()
+        signals = try SignalDescriptor([SIGCHLD])
+    }
+
+    /// Never returns: the guest ends with the agent.
+    public static func main() -> Never {
+        GuestConsole.trace("main")
+        Signals.ignore(SIGPIPE)
+        do throws(Errno) {
+            let agent = try Agent()
+            try agent.begin()
+            try agent.loop.run()
+        } catch {
+            GuestConsole.say("\(error)")
+        }
+        Guest.powerOff(shares: [])
+    }
+
+    private func begin() throws(Errno) {
+        try loop.watch(signals.raw, .readable) { [weak self] _ in self?.reap() }
+        streams = try StreamListener(loop) { [weak self] id, stream in
+            self?.containers.values.contains { $0.attach(id, stream) } ?? false
+        }
+        GuestConsole.trace("listening")
+        let control = try ControlStream(
+            loop, receive: { [weak self] in self?.receive($0) }, ended: { [weak self] in self?.leave($0) })
+        self.control = control
+        GuestConsole.trace("connected")
+        let hello = Hello(
+            kernel: Guest.kernelRelease(), uptime: Clock.bootNanoseconds(), memoryAvailable: Guest.memoryAvailable())
+        control.send(.hello(hello))
+        GuestConsole.trace("hello")
+        // While the host answers.
+        World.make()
+    }
+
+    private func leave(_ reason: String) {
+        GuestConsole.say(reason)
+        powerOff()
+    }
+
+    func powerOff() -> Never { Guest.powerOff(shares: Array(shares.values)) }
+
+    // MARK: Requests
+
+    private func receive(_ frame: Frame) {
+        do throws(WireError) {
+            let message = try HostMessage(frame)
+            guard isWelcome else { return welcome(message) }
+            if let answer = handle(message, request: frame.request) { reply(answer, to: frame.request) }
+        } catch {
+            reply(.failed(Failure(kind: .guest, message: "the request could not be read: \(error)")), to: frame.request)
+        }
+    }
+
+    func reply(_ message: GuestMessage, to request: UInt32) { control?.send(message, request: request) }
+
+    private func welcome(_ message: HostMessage) {
+        guard case .welcome(let welcome) = message else { return leave("the host's first message is no welcome") }
+        guard welcome.version == wireVersion else {
+            return leave("the host speaks version \(welcome.version) of the wire, this agent version \(wireVersion)")
+        }
+        isWelcome = true
+        _ = setClock(welcome.realtime)
+        Guest.addEntropy(welcome.seed)
+        GuestConsole.trace("welcome")
+    }
+
+    /// Carries out a request; nil: the answer follows later.
+    private func handle(_ message: HostMessage, request: UInt32) -> GuestMessage? {
+        switch message {
+        case .welcome: return .failed(Failure(kind: .state, message: "a second welcome"))
+        case .create(let create): return self.create(create, request: request).map(GuestMessage.failed)
+        case .start(let id):
+            return with(id) { $0.start(request) }.map(GuestMessage.failed)
+        case .signal(let signal):
+            return answer(with(signal.container) { $0.send(CInt(signal.signal), toAll: signal.all) })
+        case .resize(let resize):
+            return answer(
+                with(resize.container) { container in
+                    do throws(Errno) {
+                        try container.channels.resize(rows: resize.rows, columns: resize.columns)
+                        return nil
+                    } catch {
+                        return Failure(kind: .state, message: "resizing the terminal: \(error.words)")
+                    }
+                })
+        case .setClock(let nanoseconds): return answer(setClock(nanoseconds))
+        case .shutdown: powerOff()
+        }
+    }
+
+    private func answer(_ failure: Failure?) -> GuestMessage { failure.map(GuestMessage.failed) ?? .done }
+
+    private func with(_ id: String, _ body: (Container) -> Failure?) -> Failure? {
+        guard let container = containers[id] else {
+            return Failure(kind: .state, message: "container \(id) does not exist in the guest")
+        }
+        return body(container)
+    }
+
+    private func setClock(_ nanoseconds: UInt64) -> Failure? {
+        do throws(Errno) {
+            try Clock.setRealtime(nanoseconds: nanoseconds)
+            return nil
+        } catch {
+            return Failure(kind: .guest, message: "setting the clock: \(error)")
+        }
+    }
+
+    // MARK: Processes
+
+    /// Every process of the guest that has lost its parent ends up here.
+    private func reap() {
+        while (try? signals.next()) != nil {}
+        while let (pid, status) = try? Processes.reap() {
+            if let container = containers.values.first(where: { $0.pid == pid }) {
+                container.ended(status)
+            } else {
+                for container in containers.values { container.otherReaped() }
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+#!/bin/sh
+# Builds the agent and packs the guest's initramfs: initramfs.sh OUTPUT
+# The same sources and toolchain give the same bytes. Needs root (a device node) and cpio.
+#   SCRATCH   the build directory (default: .build beside this file)
+#   PACKAGE   the directory of the agent's package (default: that of this file)
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+package=${PACKAGE:-$here}
+scratch=${SCRATCH:-$package/.build}
+output=${1:?usage: initramfs.sh OUTPUT}
+
+# Small, because every guest holds it in its memory and unpacks it at boot: -Osize, sections that nobody uses thrown
+# away, equal functions folded (lld). Reflection metadata is for Mirror, which the agent has no use for.
+swift build --package-path "$package" --scratch-path "$scratch" -c release --product kvm-agent \
+    -Xswiftc -static-executable -Xswiftc -Osize -Xswiftc -use-ld=lld \
+    -Xswiftc -Xfrontend -Xswiftc -disable-reflection-metadata \
+    -Xcc -Os -Xcc -ffunction-sections -Xcc -fdata-sections \
+    -Xlinker --gc-sections -Xlinker --icf=all -Xlinker --build-id=none >&2
+binary=$(swift build --package-path "$package" --scratch-path "$scratch" -c release --show-bin-path)/kvm-agent
+
+tree=$(mktemp -d)
+trap 'rm -rf "$tree"' EXIT
+# What the agent mounts on; /dev/console is the first process's stdio, before there is a devtmpfs.
+mkdir "$tree/dev" "$tree/mnt" "$tree/proc" "$tree/run" "$tree/sys" "$tree/tmp"
+mknod -m 0600 "$tree/dev/console" c 5 1
+strip --strip-all --remove-section=.comment --remove-section=.swift1_autolink_entries -o "$tree/init" "$binary"
+chmod 0755 "$tree/init"
+chmod 0755 "$tree"
+find "$tree" -exec touch --no-dereference --date=@0 {} +
+
+temporary=$(mktemp "$(dirname "$output")/.initramfs.XXXXXX")
+# --reproducible leaves out inode numbers and devices; the order is this list's.
+(cd "$tree" && printf '%s\n' . dev dev/console mnt proc run sys tmp init |
+    cpio --quiet --create --format=newc --owner=0:0 --reproducible --block-size=1) >"$temporary"
+chmod 0644 "$temporary"
+mv "$temporary" "$output"
+size=$(stat -c %s "$output")
+echo "$output: $size bytes" >&2
+# Every megabyte costs memory in every guest.
+[ "$size" -le 8500000 ] || { echo "the initramfs is larger than 8.5 MB" >&2; exit 1; }
