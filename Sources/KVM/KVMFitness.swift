@@ -11,6 +11,16 @@ public enum KVMFitness: Equatable, Sendable {
     /// There is one, and it does not do what a guest's kernel needs. The reason is for a person.
     case unfit(reason: String)
 
+    /// Why it is not fit, for a person; what it is, where it is.
+    public var words: String {
+        switch self {
+        case .fit: "KVM runs guest code"
+        case .missing(let error): "/dev/kvm: \(error)"
+        case .noPermission: "no permission to use /dev/kvm"
+        case .unfit(let reason): reason
+        }
+    }
+
     public var isFit: Bool {
         if case .fit = self { true } else { false }
     }

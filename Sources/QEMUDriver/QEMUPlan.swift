@@ -51,7 +51,9 @@ struct QEMUPlan {
         if plan.accelerator == .emulation {
             // The TSC ticks at the host's rate; measuring it against the emulated PIT fails now and then.
             if let kilohertz = plan.tscKilohertz { parameters.append("tsc_early_khz=\(kilohertz)") }
-            parameters += ["noapictimer", "noreplace-smp", "mitigations=off"]
+            // tsc=reliable: on a busy host the emulated CPU stands still for a while, which the clock's watchdog takes for
+            // a broken TSC; it then falls back to jiffies, and sleeps last seconds.
+            parameters += ["tsc=reliable", "noapictimer", "noreplace-smp", "mitigations=off"]
         }
         return parameters + plan.kernelParameters
     }

@@ -8,9 +8,11 @@ public struct Log: Sendable {
     public enum Format: String, CaseIterable, Sendable { case text, json }
 
     private let logger: Logger?
+    public let isDebug: Bool
 
     /// - Throws: when the file can't be opened.
     public init(file: String?, format: Format, debug: Bool) throws(RuntimeError) {
+        isDebug = debug
         guard let file else {
             logger = nil
             return
@@ -32,6 +34,13 @@ public struct Log: Sendable {
         var text = "kvm-runtime: \(error.description)\n"
         for line in error.console { text += "  guest: \(line)\n" }
         Output.error(text)
+    }
+
+    /// A debug message, with `--debug`: to the log if there is one, else to stderr.
+    public func debug(_ message: @autoclosure () -> String) {
+        guard isDebug else { return }
+        let text = message()
+        if let logger { logger.debug("\(text)") } else { Output.error("kvm-runtime: debug: \(text)\n") }
     }
 
     /// A warning goes to the log if there is one, else to stderr.

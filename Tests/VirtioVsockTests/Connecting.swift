@@ -1,3 +1,4 @@
+import Glibc
 import LinuxSys
 import Testing
 import VMMWire
@@ -29,7 +30,7 @@ extension FakeGuest {
     func accepted(port: UInt32 = 77, from guestPort: UInt32 = 5000) throws -> (FileDescriptorBox, GuestEnd) {
         let directory = try FileDescriptor.directory(path)
         let listener = try Sockets.listen(at: VsockSocketName.fromGuest(port: port), in: directory)
-        defer { try? File.remove(path + "/" + VsockSocketName.fromGuest(port: port)) }
+        defer { remove(path + "/" + VsockSocketName.fromGuest(port: port)) }
         let end = GuestEnd(guest: guestPort, host: port)
         try send(end.packet(.request))
         let answer = try #require(try receive().last)

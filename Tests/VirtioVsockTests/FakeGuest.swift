@@ -1,3 +1,4 @@
+import Glibc
 import GuestMemory
 import LinuxSys
 import Testing
@@ -27,6 +28,8 @@ final class FakeGuest {
     var rx: DriverQueue
     var tx: DriverQueue
     var lastRun = NextRun.whenWoken
+    var isActive: Bool { device.isActive }
+    var counters: VsockCounters { device.counters }
     /// Buffers that the driver has not given back to the device.
     private(set) var heldBuffers: [UInt16] = []
     private var freeSlots: [UInt16]
@@ -46,8 +49,8 @@ final class FakeGuest {
     }
 
     deinit {
-        for name in (try? File.list(path)) ?? [] { try? File.remove(path + "/" + name) }
-        try? File.remove(path)
+        for name in (try? File.list(path)) ?? [] { remove(path + "/" + name) }
+        remove(path)
     }
 
     func setup(_ rxPosition: UInt16? = nil, _ txPosition: UInt16? = nil) -> DeviceSetup {
@@ -118,7 +121,7 @@ final class FakeGuest {
     /// Makes a packet available; the device sees it at the next step.
     func post(_ header: VsockHeader, _ payload: [UInt8] = [], length: UInt32? = nil) throws {
         _ = try canSend()
-        let slot = try #require(freeSlots.popLast())
+        guard let slot = freeSlots.popLast() else { throw Errno.busy }
         var header = header
         header.length = length ?? UInt32(payload.count)
         var bytes = [UInt8](repeating: 0, count: 44)

@@ -60,13 +60,16 @@ import Testing
         #expect(credit.available == .max - 5)
     }
 
+    /// Whether a packet of `count` bytes is within the credit.
+    private func accepts(_ count: UInt32, _ credit: inout Credit) -> Bool { credit.accept(count) }
+
     @Test func creditOfTheGuest() {
         var credit = Credit(window: 100)
-        #expect(credit.accept(60))
-        #expect(!credit.accept(41))
-        #expect(credit.accept(40))
-        #expect(!credit.accept(1))
-        #expect(!credit.accept(.max))
+        #expect(accepts(60, &credit))
+        #expect(!accepts(41, &credit))
+        #expect(accepts(40, &credit))
+        #expect(!accepts(1, &credit))
+        #expect(!accepts(.max, &credit))
         credit.forward(49)
         #expect(!credit.updateIsDue)
         credit.forward(1)
@@ -74,17 +77,22 @@ import Testing
         var header = VsockHeader()
         credit.announce(in: &header)
         #expect(header.bufferSize == 100 && header.forwardCount == 50 && !credit.updateIsDue)
-        #expect(credit.accept(50) && !credit.accept(1))
+        #expect(accepts(50, &credit))
+        #expect(!accepts(1, &credit))
     }
 
     @Test func creditWraps() {
         var credit = Credit(window: 1 << 16)
         for _ in 0..<(1 << 17) {
-            guard credit.accept(1 << 16) else { Issue.record("refused"); return }
+            guard credit.accept(1 << 16) else {
+                Issue.record("refused")
+                return
+            }
             credit.forward(1 << 16)
         }
         #expect(credit.forwarded == 0)
-        #expect(credit.accept(1 << 16) && !credit.accept(1))
+        #expect(accepts(1 << 16, &credit))
+        #expect(!accepts(1, &credit))
     }
 
     @Test func pendingBytesKeepOrder() {

@@ -26,6 +26,7 @@ source=${KERNEL_SOURCE:-$default_source}
 cc=${CC:-gcc}
 fragments=("$here"/{machine,containers,storage,network,hardening}.fragment)
 work=
+compiling=
 
 usage() {
     echo "usage: ${0##*/} [--tcg|--lab] OUTPUT | [--tcg|--lab] --path" >&2
@@ -35,6 +36,15 @@ usage() {
 fail() {
     echo "${0##*/}: $*" >&2
     exit 1
+}
+
+# A command in a script's background does not get the terminal's interrupt: it is ended here.
+cleanup() {
+    if [[ -n $compiling ]]; then
+        kill "$compiling" 2>/dev/null || true
+        wait "$compiling" || true
+    fi
+    rm -rf "$work"
 }
 
 # ------------------------------------------------------------------------------------------------ progress
@@ -57,9 +67,10 @@ fail_with_log() {
 
 # counted COMMAND…: like logged, with a running count of the objects made.
 counted() {
-    local pid shown=0 count
+    local pid shown=$SECONDS count
     "$@" >>"$work/log" 2>&1 &
     pid=$!
+    compiling=$pid
     while kill -0 "$pid" 2>/dev/null; do
         sleep 1
         count=$(grep -cE '^  (CC|AS|LD|AR) ' "$work/log" || true)
@@ -71,6 +82,7 @@ counted() {
         fi
     done
     [[ ! -t 2 ]] || echo >&2
+    compiling=
     wait "$pid" || fail_with_log "failed: $*"
 }
 
@@ -134,7 +146,7 @@ verify() {
             ! grep -q "^$name=" "$config" || dropped+=("$name is on, though asked to be off")
         elif ! grep -qxF -- "$line" "$config"; then
             name=${line%%=*}
-            dropped+=("$line: came out as $(grep -E "^(# )?$name[ =]" "$config" || echo "nothing")")
+            dropped+=("$line: came out as $(grep -E "^(# )?${name}[ =]" "$config" || echo "nothing")")
         fi
     done < <(wanted_options)
     if ((${#dropped[@]} > 0)); then
@@ -150,7 +162,7 @@ build() {
     # Whatever a killed build left; only the holder of the lock gets here.
     rm -rf "$cache"/work.*
     work=$(mktemp -d "$cache/work.XXXXXX")
-    trap 'rm -rf "$work"' EXIT
+    trap cleanup EXIT
     : >"$work/log"
 
     if [[ -d $source ]]; then

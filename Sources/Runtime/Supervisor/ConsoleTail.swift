@@ -4,6 +4,8 @@ struct ConsoleTail {
     static let keptLines = 12
     static let longestLine = 200
 
+    /// Called with every line that is complete.
+    var follower: ((String) -> Void)?
     private var lines: [String] = []
     private var current: [UInt8] = []
 

@@ -36,6 +36,8 @@ enum ControlEvent: Equatable, Sendable {
     case failed(message: String, exitCode: Int32, console: [String])
     /// The container's init has ended and all it wrote is delivered.
     case exited(code: Int32)
+    /// A line of the guest's console, where `--debug` asks for it.
+    case console(line: String)
     /// Where the time went, before `exited`.
     case timeline([TimelineMark])
 
@@ -49,6 +51,7 @@ enum ControlEvent: Equatable, Sendable {
                 "console": JSONValue(console),
             ]
         case .exited(let code): ["event": "exited", "code": JSONValue(code)]
+        case .console(let line): ["event": "console", "line": .string(line)]
         case .timeline(let marks): ["event": "timeline", "marks": .array(marks.map(\.json))]
         }
     }
@@ -62,6 +65,7 @@ enum ControlEvent: Equatable, Sendable {
             self = .failed(
                 message: try fields["message"].string(), exitCode: try fields["exitCode"].int(),
                 console: try fields["console"].strings())
+        case "console": self = .console(line: try fields["line"].string())
         case "exited": self = .exited(code: try fields["code"].int())
         case "timeline": self = .timeline(try fields["marks"].list(of: TimelineMark.init(decoding:)))
         case let word: throw fields["event"].error("unknown event \(word)")

@@ -20,6 +20,8 @@ struct LaunchRequest: Equatable, Sendable {
     /// Removes the container's directory when the container has ended.
     var removesAtExit: Bool
     var consoleSocket: Bool
+    /// Sends the guest's console line by line.
+    var debug: Bool
     var accelerated: Bool
     var tscKilohertz: UInt32?
     var vcpus: Int
@@ -38,7 +40,7 @@ struct LaunchRequest: Equatable, Sendable {
             "root": .string(root), "id": .string(id), "bundle": .string(bundle), "rootfs": .string(rootfs),
             "binds": JSONValue(Dictionary(uniqueKeysWithValues: binds.map { (String($0.key), $0.value) })),
             "followsLauncher": .bool(followsLauncher), "removesAtExit": .bool(removesAtExit),
-            "consoleSocket": .bool(consoleSocket), "accelerated": .bool(accelerated),
+            "consoleSocket": .bool(consoleSocket), "debug": .bool(debug), "accelerated": .bool(accelerated),
             "tscKilohertz": JSONValue(tscKilohertz ?? 0), "vcpus": JSONValue(vcpus),
             "memoryMiB": JSONValue(memoryMiB), "kernelParameters": JSONValue(kernelParameters),
             "bootTimeout": JSONValue(bootTimeout), "kernel": .string(kernel), "initramfs": .string(initramfs),
@@ -60,6 +62,7 @@ struct LaunchRequest: Equatable, Sendable {
         followsLauncher = try fields["followsLauncher"].bool()
         removesAtExit = try fields["removesAtExit"].bool()
         consoleSocket = try fields["consoleSocket"].bool()
+        debug = try fields["debug"].bool()
         accelerated = try fields["accelerated"].bool()
         let frequency: UInt32 = try fields["tscKilohertz"].int()
         tscKilohertz = frequency == 0 ? nil : frequency
@@ -86,6 +89,7 @@ struct LaunchRequest: Equatable, Sendable {
         followsLauncher = false
         removesAtExit = false
         consoleSocket = false
+        debug = false
         self.accelerated = accelerated
         self.tscKilohertz = tscKilohertz
         vcpus = size.vcpus

@@ -87,6 +87,7 @@ final class Supervisor {
 
     private func begin() throws {
         try store.write(record, of: id)
+        if request.debug { console.follower = { [launcher] in launcher.send(.console(line: $0)) } }
         try loop.watch(signals.raw, .readable) { [unowned self] _ in takeSignals() }
         launcherToken = try loop.watch(launcher.channel.socket.raw, .readable) { [unowned self] _ in takeLauncher() }
         server = try ControlServer(loop: loop, directory: directory) { [unowned self] in handle($0, $1) }

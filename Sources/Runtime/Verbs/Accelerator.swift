@@ -9,12 +9,12 @@ enum AcceleratorChoice {
         case .kvm:
             let fitness = KVMProbe().run().fitness
             guard fitness.isFit else {
-                throw RuntimeError("the configuration demands KVM (guest.accelerator), but \(fitness)")
+                throw RuntimeError("the configuration demands KVM (guest.accelerator), but \(fitness.words)")
             }
             return true
         case .auto:
             let fitness = KVMProbe().run().fitness
-            if !fitness.isFit { log.warning("using software emulation, which is slow: \(fitness)") }
+            if !fitness.isFit { log.warning("using software emulation, which is slow: \(fitness.words)") }
             return fitness.isFit
         }
     }

@@ -22,6 +22,7 @@ struct LaunchedSandbox: ~Copyable {
     let process: ChildProcess
     let channel: ControlChannel
     let hasTerminal: Bool
+    let log: Log
 }
 
 /// From a bundle to a supervisor that boots its guest.
@@ -75,6 +76,7 @@ struct Launch {
         request.followsLauncher = foreground
         request.removesAtExit = removesAtExit
         request.consoleSocket = options.consoleSocket != nil
+        request.debug = context.log.isDebug
         do throws(StateError) { try store.write(spec: bundle.spec.json.bytes(), of: id) } catch {
             throw RuntimeError("\(error)")
         }
@@ -98,7 +100,8 @@ struct Launch {
             let process = try program.start()
             let channel = ControlChannel(try pair.first.duplicate())
             channel.send(request.json)
-            return LaunchedSandbox(id: id, process: process, channel: channel, hasTerminal: hasTerminal)
+            return LaunchedSandbox(
+                id: id, process: process, channel: channel, hasTerminal: hasTerminal, log: context.log)
         } catch let error as RuntimeError {
             throw error
         } catch {
@@ -123,19 +126,21 @@ extension LaunchedSandbox {
             case .failed(let message, let code, let console):
                 _ = try? process.wait()
                 throw RuntimeError(message, exitCode: code, console: console)
-            case .done, .exited, .timeline: continue
+            case .done, .exited, .timeline, .console: continue
             }
         }
     }
 
-    /// The supervisor's next word.
+    /// The supervisor's next word; the guest's console goes to the log on the way.
     borrowing func next() throws(RuntimeError) -> ControlEvent {
         do {
             guard let value = try channel.receive() else {
                 let status = try process.wait()
                 throw RuntimeError("the supervisor of \(id) \(status.words)")
             }
-            return try ControlEvent(decoding: value)
+            let event = try ControlEvent(decoding: value)
+            if case .console(let line) = event { log.debug("guest: \(line)") }
+            return event
         } catch let error as RuntimeError {
             throw error
         } catch {

@@ -57,7 +57,7 @@ public struct Run {
                 case .done: return
                 case .failed(let message, let code, let console):
                     throw RuntimeError(message, exitCode: code, console: console)
-                case .created, .exited, .timeline: continue
+                case .created, .exited, .timeline, .console: continue
                 }
             }
         } catch {
@@ -114,7 +114,7 @@ private final class Foreground {
         do throws(RuntimeError) {
             switch try sandbox.next() {
             case .created: try start()
-            case .done: break
+            case .done, .console: break
             case .failed(let message, let code, let console):
                 end(.failure(RuntimeError(message, exitCode: code, console: console)), final: false)
             case .timeline(let marks): timeline.add(marks)

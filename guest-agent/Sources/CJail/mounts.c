@@ -94,14 +94,28 @@ static int propagate(const struct cjail_op *op, int root) {
     return result;
 }
 
+// A tmpfs has the mode of the directory that it hides, unless the options say another: as with runc, and else it
+// would be open to everybody.
+static int mount_over(const struct cjail_op *op, int target) {
+    char path[32], data[4096 + 16];
+    const char *options = op->data;
+    struct stat status;
+    if (strcmp(op->type, "tmpfs") == 0) {
+        if (fstat(target, &status) < 0) return -1;
+        int length = snprintf(data, sizeof data, "mode=%04o,%s", status.st_mode & 07777, op->data);
+        if (length < 0 || length > 4095) return room_fail(ENAMETOOLONG);
+        if (!*op->data) data[length - 1] = 0;
+        options = data;
+    }
+    return mount(op->source, room_fd_path(target, path), op->type, op->flags, options);
+}
+
 static int new_mount(const struct cjail_op *op, int root) {
     int target = room_open(root, op->target, ROOM_DIRECTORY);
     if (target < 0) return -1;
-    char path[32];
-    int result = mount(op->source, room_fd_path(target, path), op->type, op->flags, op->data);
+    int result = mount_over(op, target);
     room_close(target);
-    if (result < 0) return -1;
-    return change(op, root);
+    return result < 0 ? -1 : change(op, root);
 }
 
 static int remount(const struct cjail_op *op, int root) {

@@ -61,6 +61,7 @@ struct MountCompiler {
         }
         let source = mount.source.isEmpty ? mount.type : mount.source
         let fileSystem = JailOperation.FileSystem(type: type, source: source, flags: flags, data: options.data)
+        let subject = "\(subject) (\(type)\(options.data.isEmpty ? "" : ", \(options.data)"))"
         if type == "tmpfs", options.extensions.contains(.copyUp) {
             operations.append(JailOperation(.copyUp(fileSystem), target: target, subject: subject))
         } else {
