@@ -1,5 +1,12 @@
 import CLinux
 
+extension rusage {
+    fileprivate var processorTime: UInt64 {
+        func microseconds(_ time: timeval) -> UInt64 { UInt64(time.tv_sec) &* 1_000_000 &+ UInt64(time.tv_usec) }
+        return microseconds(ru_utime) &+ microseconds(ru_stime)
+    }
+}
+
 /// How a process ended, as wait(2) tells it.
 public enum ExitStatus: Equatable, Sendable {
     case exited(code: Int32)
@@ -66,10 +73,36 @@ public enum Processes {
     }
 
     /// Waits for `pid`, a child.
-    public static func wait(_ pid: pid_t) throws(Errno) -> ExitStatus {
+    public static func wait(_ pid: pid_t) throws(Errno) -> ExitStatus { try waitForEnd(of: pid).status }
+
+    /// How a child ended.
+    public struct End: Equatable, Sendable {
+        public let status: ExitStatus
+        /// User and system time of the child and of the children that it waited for, in microseconds.
+        public let processorTime: UInt64
+    }
+
+    /// Reaps `pid`, a child, if it has ended.
+    public static func poll(_ pid: pid_t) throws(Errno) -> End? { try end(of: pid, options: WNOHANG) }
+
+    /// Waits for `pid`, a child.
+    public static func waitForEnd(of pid: pid_t) throws(Errno) -> End {
+        guard let end = try end(of: pid, options: 0) else { throw .noSuchProcess }
+        return end
+    }
+
+    private static func end(of pid: pid_t, options: CInt) throws(Errno) -> End? {
         var status: CInt = 0
-        _ = try retrying { waitpid(pid, &status, 0) }
-        return ExitStatus(waitStatus: status)
+        var usage = rusage()
+        let got = try retrying { wait4(pid, &status, options, &usage) }
+        return got == 0 ? nil : End(status: ExitStatus(waitStatus: status), processorTime: usage.processorTime)
+    }
+
+    /// User and system time of the calling process so far, in microseconds; without its children.
+    public static var ownProcessorTime: UInt64 {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        return usage.processorTime
     }
 
     /// When the process was started, in clock ticks since boot (field 22 of proc(5) stat): with the pid it names one

@@ -10,6 +10,7 @@ final class QEMUMachine: VirtualMachine {
         let process: ChildProcess
         var token: EventLoop.Token?
         var reaped = false
+        var processorTime: UInt64 = 0
 
         init(name: String, process: consuming ChildProcess) {
             self.name = name
@@ -45,6 +46,10 @@ final class QEMUMachine: VirtualMachine {
     }
 
     var processes: [(name: String, pid: pid_t)] { members.map { ($0.name, $0.process.pid) } }
+
+    var processorTimes: [(name: String, microseconds: UInt64)] {
+        members.filter(\.reaped).map { ($0.name, $0.processorTime) }
+    }
 
     func add(_ name: String, _ process: consuming ChildProcess) {
         members.append(Member(name: name, process: process))
@@ -90,8 +95,10 @@ final class QEMUMachine: VirtualMachine {
     private func died(_ member: Member) {
         if let token = member.token { loop.unwatch(token) }
         member.token = nil
-        guard let status = try? member.process.poll() else { return }
+        guard let end = try? member.process.poll() else { return }
+        let status = end.status
         member.reaped = true
+        member.processorTime = end.processorTime
         guard !ended else { return }
         // The back ends end when QEMU does, and perhaps are seen first.
         if member.name != "qemu", status == .exited(code: 0) { return }
@@ -99,8 +106,7 @@ final class QEMUMachine: VirtualMachine {
         readControl()
         readConsole()
         let orderly = member.name == "qemu" && status == .exited(code: 0) && guestEnded
-        let end = orderly ? VMEnd.guestReset : .processDied(name: member.name, status: status, complaint: complaints)
-        events(.ended(end))
+        events(.ended(orderly ? .guestReset : .processDied(name: member.name, status: status, complaint: complaints)))
     }
 
     private var complaintsSeen: [UInt8] = []
@@ -121,7 +127,7 @@ final class QEMUMachine: VirtualMachine {
             member.process.send(SIGKILL)
         }
         for member in members where !member.reaped {
-            _ = try? member.process.wait()
+            member.processorTime = (try? member.process.waitForEnd())?.processorTime ?? 0
             member.reaped = true
         }
         control = nil

@@ -90,8 +90,11 @@ public struct ChildProcess: ~Copyable, Sendable {
     /// Waits for the end, and reaps.
     public func wait() throws(Errno) -> ExitStatus { try Processes.wait(pid) }
 
+    /// Waits for the end, and reaps; with the processor time that it used.
+    public func waitForEnd() throws(Errno) -> Processes.End { try Processes.waitForEnd(of: pid) }
+
     /// How it ended, if it has; reaps it then.
-    public func poll() throws(Errno) -> ExitStatus? { try Processes.reap(pid)?.status }
+    public func poll() throws(Errno) -> Processes.End? { try Processes.poll(pid) }
 }
 
 extension Program {

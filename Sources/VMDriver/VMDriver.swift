@@ -32,6 +32,8 @@ public protocol VirtualMachine: AnyObject {
     func kill()
     /// What the hypervisor and its helpers wrote to stderr, the last lines of it.
     var complaints: String { get }
+    /// Microseconds of processor time by process, of those that have been reaped.
+    var processorTimes: [(name: String, microseconds: UInt64)] { get }
     /// pids by name, for people and measurements.
     var processes: [(name: String, pid: pid_t)] { get }
 }

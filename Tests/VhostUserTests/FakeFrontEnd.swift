@@ -58,7 +58,7 @@ final class FakeFrontEnd {
     static let userBase: UInt64 = 0x7F00_0000_0000
 
     let notes = NotingDevice.Notes()
-    private(set) var reports: [String] = []
+    let reports = Reports()
     var backend: Backend<NotingDevice>
     private var socket: FileDescriptor?
     let memory: FileDescriptor
@@ -67,16 +67,16 @@ final class FakeFrontEnd {
 
     init() throws {
         let pair = try Sockets.pair()
-        let noted = Reports()
-        backend = try Backend(NotingDevice(notes: notes), over: pair.first.duplicate()) { noted.lines.append($0) }
+        let reports = reports
+        backend = try Backend(NotingDevice(notes: notes), over: pair.first.duplicate()) { reports.lines.append($0) }
         socket = try pair.second.duplicate()
         memory = FileDescriptor(owning: clinux_memfd_create("guest", 1))
         _ = ftruncate(memory.raw, Self.memoryBytes)
-        kicks = try (0..<2).map { _ in SharedDescriptor(try FileDescriptor.duplicate(of: EventDescriptor().raw)) }
-        calls = try (0..<2).map { _ in SharedDescriptor(try FileDescriptor.duplicate(of: EventDescriptor().raw)) }
+        kicks = try (0..<2).map { _ in SharedDescriptor(try EventDescriptor().descriptor.duplicate()) }
+        calls = try (0..<2).map { _ in SharedDescriptor(try EventDescriptor().descriptor.duplicate()) }
     }
 
-    private final class Reports {
+    final class Reports {
         var lines: [String] = []
     }
 

@@ -13,6 +13,7 @@ final class DriverQueue {
     let base: UInt64
     let size: UInt16
     let interrupt = InterruptCounter()
+    private let start: UInt16
     private(set) var available: UInt16
     private(set) var seen: UInt16
 
@@ -25,6 +26,7 @@ final class DriverQueue {
         self.memory = memory
         self.base = base
         self.size = size
+        self.start = start
         available = start
         seen = start
         try memory.store(start, at: availableRing + 2)
@@ -34,7 +36,7 @@ final class DriverQueue {
     func configuration(position: UInt16? = nil) -> QueueConfiguration {
         QueueConfiguration(
             size: UInt32(size), descriptorTable: table, availableRing: availableRing, usedRing: usedRing,
-            position: QueuePosition(nextAvailable: position ?? available), interrupt: interrupt)
+            position: QueuePosition(nextAvailable: position ?? start), interrupt: interrupt)
     }
 
     /// Writes descriptor `index`. Flags: 1 next, 2 writable, 4 indirect.

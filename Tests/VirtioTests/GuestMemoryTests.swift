@@ -66,7 +66,7 @@ import Testing
         #expect(try memory.append(segments, skipping: 2, count: 2, to: &tail) == 2)
         #expect(tail == [7, 3, 4])
         let outside = [GuestSegment(address: 0x1000, count: 3), GuestSegment(address: 0x2FFE, count: 3)]
-        #expect(throws: GuestMemoryError.outOfRange) { try memory.scatter([1, 2, 3, 4], into: outside) }
+        #expect(throws: GuestMemoryError.outOfRange) { try memory.scatter([1, 2, 3, 4, 5, 6], into: outside) }
         #expect(throws: GuestMemoryError.outOfRange) { try memory.append(outside, skipping: 3, count: 1, to: &tail) }
     }
 

@@ -114,7 +114,10 @@ final class FakeGuest {
 
     /// Whether there is room for another packet to the device.
     func canSend() throws -> Bool {
-        while let (head, _) = try tx.takeUsed() { freeSlots.append(UInt16(head / 2)) }
+        // A ring that a test has spoilt can say anything.
+        while let (head, _) = try tx.takeUsed() {
+            if head < 64 { freeSlots.append(UInt16(head / 2)) }
+        }
         return !freeSlots.isEmpty
     }
 

@@ -57,7 +57,7 @@ import Testing
         #expect(credit.available == 0)
         header.bufferSize = .max
         credit.told(header)
-        #expect(credit.available == .max - 5)
+        #expect(credit.available == UInt32.max - 5)
     }
 
     /// Whether a packet of `count` bytes is within the credit.

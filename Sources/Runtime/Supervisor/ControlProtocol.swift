@@ -39,7 +39,7 @@ enum ControlEvent: Equatable, Sendable {
     /// A line of the guest's console, where `--debug` asks for it.
     case console(line: String)
     /// Where the time went, before `exited`.
-    case timeline([TimelineMark])
+    case timeline([TimelineMark], processorTimes: [String: UInt64])
 
     var json: JSONValue {
         switch self {
@@ -52,7 +52,11 @@ enum ControlEvent: Equatable, Sendable {
             ]
         case .exited(let code): ["event": "exited", "code": JSONValue(code)]
         case .console(let line): ["event": "console", "line": .string(line)]
-        case .timeline(let marks): ["event": "timeline", "marks": .array(marks.map(\.json))]
+        case .timeline(let marks, let times):
+            [
+                "event": "timeline", "marks": .array(marks.map(\.json)),
+                "processorTimes": .object(JSONObject(sorted: times.map { ($0.key, JSONValue($0.value)) })),
+            ]
         }
     }
 
@@ -67,7 +71,12 @@ enum ControlEvent: Equatable, Sendable {
                 console: try fields["console"].strings())
         case "console": self = .console(line: try fields["line"].string())
         case "exited": self = .exited(code: try fields["code"].int())
-        case "timeline": self = .timeline(try fields["marks"].list(of: TimelineMark.init(decoding:)))
+        case "timeline":
+            self = .timeline(
+                try fields["marks"].list(of: TimelineMark.init(decoding:)),
+                processorTimes: try fields["processorTimes"].map { cursor throws(JSONFieldError) in
+                    try cursor.int()
+                })
         case let word: throw fields["event"].error("unknown event \(word)")
         }
     }

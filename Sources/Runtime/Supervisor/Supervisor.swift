@@ -98,7 +98,7 @@ final class Supervisor {
         machine = try driver.start(machinePlan, in: directory, loop: loop) { [unowned self] in machineEvent($0) }
         timeline.mark(.hypervisorStarted)
         deadline = loop.after(milliseconds: UInt64(request.bootTimeout) * 1000) { [unowned self] in
-            fail(RuntimeError("the guest's agent did not call within \(request.bootTimeout) s"))
+            failGuest("the guest's agent did not call within \(request.bootTimeout) s")
         }
     }
 
@@ -151,7 +151,7 @@ final class Supervisor {
         case .lost(let reason):
             // The machine's end follows when the guest panicked or switched itself off, and knows more.
             guard phase < .ending else { return }
-            loop.after(milliseconds: 500) { [weak self] in self?.fail(RuntimeError("the guest is out of order: \(reason)")) }
+            loop.after(milliseconds: 500) { [weak self] in self?.failGuest("the guest is out of order: \(reason)") }
         }
     }
 
@@ -201,8 +201,8 @@ final class Supervisor {
                 (machine?.processes ?? []).map { ($0.name, $0.pid) }, uniquingKeysWith: { first, _ in first })
             updateRecord(.created)
             launcher.send(.created)
-        case .success(.failed(let failure)): fail(RuntimeError(failure))
-        case .success: fail(RuntimeError("the agent gave a wrong answer"))
+        case .success(.failed(let refusal)): fail(refusal)
+        case .success: failGuest("the agent gave a wrong answer")
         case .failure(let error): fail(error)
         }
     }
@@ -231,8 +231,8 @@ final class Supervisor {
             startWaiters = []
             // An end that overtook the answer.
             if let exit { containerExited(exit) }
-        case .success(.failed(let failure)): fail(RuntimeError(failure))
-        case .success: fail(RuntimeError("the agent gave a wrong answer"))
+        case .success(.failed(let refusal)): fail(refusal)
+        case .success: failGuest("the agent gave a wrong answer")
         case .failure(let error): fail(error)
         }
     }
@@ -279,10 +279,10 @@ final class Supervisor {
             timeline.mark(.machineEnded)
             if phase >= .ending { return self.end() }
             switch end {
-            case .guestReset: fail(RuntimeError("the guest stopped unexpectedly (its kernel panicked or reset)"))
+            case .guestReset: failGuest("the guest stopped unexpectedly (its kernel panicked or reset)")
             case .processDied(let name, let status, let complaint):
                 let words = complaint.split(whereSeparator: \.isNewline).last.map { ": \($0)" } ?? ""
-                fail(RuntimeError("\(name) \(status.words)\(words)"))
+                failGuest("\(name) \(status.words)\(words)")
             }
         }
     }
@@ -341,12 +341,19 @@ final class Supervisor {
     /// Ends the sandbox because of `error`.
     func fail(_ error: RuntimeError) {
         guard phase < .ended else { return }
-        if exit == nil, failure == nil {
-            var error = error
-            if machine != nil, phase < .running || error.description.contains("guest") { error.console = console.last }
-            failure = error
-        }
+        if exit == nil, failure == nil { failure = error }
         end()
+    }
+
+    /// Ends the sandbox because the guest is out of order: its last words belong to the error.
+    private func failGuest(_ description: String) {
+        var error = RuntimeError(description)
+        error.console = console.last
+        fail(error)
+    }
+
+    private func fail(_ refusal: Failure) {
+        if refusal.kind == .guest { failGuest(refusal.message) } else { fail(RuntimeError(refusal)) }
     }
 
     private func end() {
@@ -378,7 +385,11 @@ final class Supervisor {
             for waiter in startWaiters { waiter(ControlEvent(failure)) }
             launcher.send(ControlEvent(failure))
         }
-        launcher.send(.timeline(timeline.marks))
+        let times = (machine?.processorTimes ?? []) + [("supervisor", Processes.ownProcessorTime)]
+        launcher.send(
+            .timeline(
+                timeline.marks,
+                processorTimes: Dictionary(times.map { ($0.name, $0.microseconds) }, uniquingKeysWith: max)))
         launcher.send(.exited(code: code))
         return code
     }

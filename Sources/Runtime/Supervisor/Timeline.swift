@@ -30,6 +30,8 @@ public struct TimelineMark: Equatable, Sendable {
 /// When what happened between the command's start and its end.
 public struct Timeline: Sendable {
     private var times: [TimelineMark.Name: UInt64] = [:]
+    /// Microseconds of processor time by process.
+    var processorTimes: [String: UInt64] = [:]
 
     init() {}
 
@@ -86,7 +88,11 @@ public struct Timeline: Sendable {
                 "dur": .number(Double(phase.end - phase.begin) / 1000),
             ])
         }
-        return ["traceEvents": .array(events), "displayTimeUnit": "ms"]
+        let used = processorTimes.map { ($0.key, JSONValue.number(Double($0.value) / 1000)) }
+        return [
+            "traceEvents": .array(events), "displayTimeUnit": "ms",
+            "otherData": ["processorMilliseconds": .object(JSONObject(sorted: used))],
+        ]
     }
 
     private static func name(_ kind: String, _ thread: Int64, _ name: String) -> JSONValue {
@@ -99,6 +105,9 @@ public struct Timeline: Sendable {
         var text = "    from       ms  phase\n"
         for phase in phases {
             text += Self.column(phase.begin - start) + Self.column(phase.end - phase.begin) + "  " + phase.title + "\n"
+        }
+        for (name, microseconds) in processorTimes.sorted(by: { $0.key < $1.key }) {
+            text += "         " + Self.column(microseconds * 1000) + "  processor time: " + name + "\n"
         }
         return text
     }

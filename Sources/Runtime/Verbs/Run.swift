@@ -117,7 +117,9 @@ private final class Foreground {
             case .done, .console: break
             case .failed(let message, let code, let console):
                 end(.failure(RuntimeError(message, exitCode: code, console: console)), final: false)
-            case .timeline(let marks): timeline.add(marks)
+            case .timeline(let marks, let times):
+                timeline.add(marks)
+                timeline.processorTimes = times
             case .exited(let code): end(.success(code), final: true)
             }
         } catch {
@@ -153,6 +155,7 @@ private final class Foreground {
 
     private func writeTimeline() throws(RuntimeError) {
         guard let path = run.options.timeline else { return }
+        timeline.processorTimes["command"] = Processes.ownProcessorTime
         if path == "-" { return Output.error(timeline.table) }
         do throws(Errno) {
             let file = try FileDescriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
