@@ -59,7 +59,10 @@ let package = Package(
             dependencies: [
                 "Runtime", "LinuxSys",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ], path: "Sources/kvm-runtime", swiftSettings: strict),
+            ], path: "Sources/kvm-runtime", swiftSettings: strict,
+            // Without the dynamic linker a command starts in half the time, and two processes a sandbox are 2 MB smaller
+            // each. kvm-vmm, which handles the guest's memory, stays position-independent.
+            linkerSettings: [.unsafeFlags(["-static-executable"], .when(configuration: .release))]),
         .executableTarget(
             name: "kvm-vmm", dependencies: ["VhostUser", "VirtioVsock", "LinuxSys"], path: "Sources/kvm-vmm",
             swiftSettings: strict),

@@ -8,6 +8,9 @@ public enum ProcessControl {
         _ = try once { clinux_prctl(PR_SET_PDEATHSIG, UInt(bitPattern: Int(signal))) }
     }
 
+    /// From now on processes below this one that lose their parent become children of this process.
+    public static func adoptOrphans() throws(Errno) { _ = try once { clinux_prctl(PR_SET_CHILD_SUBREAPER, 1) } }
+
     /// No execve(2) gains privileges any more.
     public static func denyNewPrivileges() throws(Errno) { _ = try once { clinux_prctl(PR_SET_NO_NEW_PRIVS, 1) } }
 

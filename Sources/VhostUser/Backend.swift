@@ -49,13 +49,8 @@ public struct Backend<Device: VirtioDevice & ~Copyable>: ~Copyable {
         self.report = report
     }
 
-    /// Runs until the front end closes the socket. What the guest had made available by then is taken.
-    public mutating func run() throws(VhostUserError) {
-        while try turn() {}
-        stop()
-    }
-
-    /// One wait and what it brings.
+    /// One wait and what it brings. When the front end closes the socket, what the guest had made available by then is
+    /// still taken.
     /// - Parameter limit: milliseconds to wait at most; -1 is for ever.
     /// - Returns: false when the front end has closed the socket.
     public mutating func turn(atMostMilliseconds limit: CInt = -1) throws(VhostUserError) -> Bool {
@@ -79,7 +74,10 @@ public struct Backend<Device: VirtioDevice & ~Copyable>: ~Copyable {
         }
         runDevice()
         guard messages else { return true }
-        guard let message = try channel.receive() else { return false }
+        guard let message = try channel.receive() else {
+            stop()
+            return false
+        }
         try handle(message)
         return true
     }

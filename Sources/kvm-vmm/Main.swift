@@ -8,6 +8,9 @@ import VirtioVsock
 enum Main {
     /// How long those who read what a guest said last may take for it.
     private static let lastWordsMilliseconds: UInt32 = 1000
+    /// After so long without anything to do the pages of code go: most guests have nothing to say most of the time,
+    /// and a fault brings back what is used.
+    private static let idleMilliseconds: Int32 = 1000
 
     private struct Failure: Error {
         let text: String
@@ -30,7 +33,20 @@ enum Main {
 
     private static func serve(_ arguments: Arguments) throws(Failure) {
         var backend = try setUp(arguments)
-        do throws(VhostUserError) { try backend.run() } catch { throw Failure(text: error.description) }
+        do throws(VhostUserError) {
+            var isWarm = true
+            var before = Clock.monotonicNanoseconds()
+            while try backend.turn(atMostMilliseconds: isWarm ? idleMilliseconds : -1) {
+                let now = Clock.monotonicNanoseconds()
+                // A turn that took all the time it had brought nothing.
+                let isIdle = isWarm && now - before >= UInt64(idleMilliseconds) * 1_000_000
+                if isIdle { ProcessControl.releaseCodePages() }
+                isWarm = !isIdle
+                before = now
+            }
+        } catch {
+            throw Failure(text: error.description)
+        }
         backend.device.finish(withinMilliseconds: lastWordsMilliseconds)
     }
 
@@ -50,7 +66,6 @@ enum Main {
             let backend = try Backend(device, over: socket) { log.line($0) }
             step = "jail"
             try Jail.enter()
-            ProcessControl.releaseCodePages()
             return backend
         } catch {
             throw Failure(text: "\(step): \(error)")

@@ -14,8 +14,8 @@ public struct Assets: Equatable, Sendable {
         let binary = (try? File.readLink("/proc/self/exe")) ?? "/usr/local/bin/kvm-runtime"
         let directory = Self.parent(binary)
         let share = Self.parent(directory) + "/share/kvm-runtime"
-        self.kernel = kernel ?? configuration.kernel ?? share + "/vmlinux"
-        self.initramfs = initramfs ?? configuration.initramfs ?? share + "/initramfs.cpio"
+        self.kernel = kernel.map(Self.absolute) ?? configuration.kernel ?? share + "/vmlinux"
+        self.initramfs = initramfs.map(Self.absolute) ?? configuration.initramfs ?? share + "/initramfs.cpio"
         vmm = configuration.vmm ?? directory + "/kvm-vmm"
         qemu = Self.program(configuration.qemu)
         virtiofsd = configuration.virtiofsd ?? "/usr/lib/qemu/virtiofsd"
@@ -32,6 +32,11 @@ public struct Assets: Equatable, Sendable {
 
     private func require(_ path: String, _ what: String, _ advice: String) throws(RuntimeError) {
         if !File.exists(path) { throw RuntimeError("\(what) was not found at \(path): \(advice)") }
+    }
+
+    /// The supervisor has another working directory than the command.
+    private static func absolute(_ path: String) -> String {
+        path.hasPrefix("/") ? path : ((try? File.currentDirectory()) ?? "") + "/" + path
     }
 
     private static func parent(_ path: String) -> String {

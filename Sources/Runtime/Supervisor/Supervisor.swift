@@ -43,6 +43,7 @@ final class Supervisor {
     var agent: AgentLink?
     var stdio: ContainerStdio?
     var server: ControlServer?
+    private var clock: ClockJumps?
     /// How the container ended, once it has.
     var exit: ContainerExit?
     /// Why the sandbox ends without its container having ended by itself.
@@ -52,8 +53,8 @@ final class Supervisor {
     private var agentListener: SharedDescriptor?
     private var agentListenerToken: EventLoop.Token?
     private var deadline: EventLoop.Token?
-    private var launcherToken: EventLoop.Token?
-    private var signals: SignalDescriptor
+    var launcherToken: EventLoop.Token?
+    let signals: SignalDescriptor
 
     init(request: LaunchRequest, launcher: Launcher, signals: consuming SignalDescriptor) throws {
         self.request = request
@@ -168,7 +169,16 @@ final class Supervisor {
                         + "build or install both together"))
         }
         agent?.send(.welcome(Welcome(realtime: Clock.realtimeNanoseconds(), seed: Random.bytes(64))))
+        watchClock()
         createContainer()
+    }
+
+    /// The host's clock jumps when somebody sets it and when the host wakes from suspension: the guest's must follow.
+    private func watchClock() {
+        clock = try? ClockJumps(loop: loop) { [unowned self] in
+            guard phase < .exited else { return }
+            agent?.send(.setClock(nanoseconds: Clock.realtimeNanoseconds())) { _ in }
+        }
     }
 
     private func createContainer() {
@@ -215,7 +225,7 @@ final class Supervisor {
         timeline.mark(name, overflow ? Clock.monotonicNanoseconds() : min(time, Clock.monotonicNanoseconds()))
     }
 
-    private func start() {
+    func start() {
         phase = .starting
         agent?.send(.start(container: id.text)) { [unowned self] in containerStarted($0) }
     }
@@ -284,55 +294,6 @@ final class Supervisor {
                 let words = complaint.split(whereSeparator: \.isNewline).last.map { ": \($0)" } ?? ""
                 failGuest("\(name) \(status.words)\(words)")
             }
-        }
-    }
-
-    // MARK: Requests
-
-    private func takeSignals() {
-        while let delivery = try? signals.next() {
-            if delivery.signal == SIGWINCH { resizeTerminal() } else { forward(delivery.signal) }
-        }
-    }
-
-    /// A signal that this process got is meant for the container; before that runs, it is meant for us.
-    private func forward(_ signal: CInt) {
-        if phase >= .created && phase < .exited {
-            agent?.send(.signal(SendSignal(container: id.text, signal: UInt8(signal), all: false))) { _ in }
-        } else if phase < .created, [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(signal) {
-            fail(RuntimeError("interrupted by \(Signals.name(of: signal))", exitCode: 128 + signal))
-        }
-    }
-
-    private func takeLauncher() {
-        switch launcher.take() {
-        case .request(let request): handle(request) { [unowned self] in launcher.send($0) }
-        case .nothing: break
-        case .gone:
-            if let launcherToken { loop.unwatch(launcherToken) }
-            launcherToken = nil
-            if request.followsLauncher { fail(RuntimeError("the command that ran the container has gone")) }
-        }
-    }
-
-    private func handle(_ request: ControlRequest, _ answer: @escaping (ControlEvent) -> Void) {
-        switch request {
-        case .start:
-            guard phase == .created else {
-                return answer(.failed(message: "cannot start a container that is not created", exitCode: 1, console: []))
-            }
-            startWaiters.append(answer)
-            start()
-        case .signal(let signal, let all):
-            guard phase >= .created, phase < .exited, let agent else {
-                return answer(.failed(message: "container not running", exitCode: 1, console: []))
-            }
-            agent.send(.signal(SendSignal(container: id.text, signal: UInt8(signal), all: all))) { result in
-                answer(ControlEvent(agentAnswer: result))
-            }
-        case .destroy:
-            answer(.done)
-            fail(RuntimeError("deleted"))
         }
     }
 

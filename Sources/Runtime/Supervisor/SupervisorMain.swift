@@ -10,6 +10,8 @@ public enum SupervisorMain {
         let launcher = Launcher(channel: channel)
         do {
             Signals.ignore(SIGPIPE)
+            // The caller's directory must stay free to be unmounted and removed; all paths here are absolute.
+            _ = chdir("/")
             let signals = try SignalDescriptor(Signals.forwardable)
             guard let value = try channel.receive() else { return 1 }
             let request = try LaunchRequest(decoding: value)

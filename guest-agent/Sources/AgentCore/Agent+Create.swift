@@ -29,7 +29,8 @@ extension Agent {
         if case .terminal(_, let rows, let columns) = create.stdio {
             terminal = TerminalSize(rows: rows, columns: columns)
         }
-        let binds = Dictionary(create.binds.map { (Int($0.mount), $0.path) }, uniquingKeysWith: { $1 })
+        var binds: [Int: String] = [:]
+        for bind in create.binds { binds[Int(bind.mount)] = bind.path }
         let place = JailPlace(share: share, rootfs: create.rootfs, root: root, binds: binds, terminal: terminal)
         let plan: JailPlan
         do throws(SpecError) { plan = try JailPlan(spec, in: place) } catch { throw Self.failure(error) }
@@ -41,8 +42,8 @@ extension Agent {
             let channels = try Channels(loop, create.stdio)
             let id = create.container
             let callbacks = Container.Callbacks(
-                answer: { [weak self] in self?.answered($1, to: $0) },
-                gone: { [weak self] in self?.gone(id, $0) })
+                answer: { [self] in answered($1, to: $0) },
+                gone: { [self] in gone(id, $0) })
             let container = try Container(
                 request, id: id, plan: plan, channels: channels, cgroup: cgroup, loop: loop, callbacks: callbacks)
             containers[id] = container

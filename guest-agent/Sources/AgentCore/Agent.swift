@@ -1,6 +1,7 @@
 import AgentProtocol
 import Cgroup
 import CLinux
+import Jail
 import LinuxSys
 
 /// The first process of the guest: does what the host asks, one event after the other, on one thread.
@@ -37,13 +38,13 @@ public final class Agent {
     }
 
     private func begin() throws(Errno) {
-        try loop.watch(signals.raw, .readable) { [weak self] _ in self?.reap() }
-        streams = try StreamListener(loop) { [weak self] id, stream in
-            self?.containers.values.contains { $0.attach(id, stream) } ?? false
+        try loop.watch(signals.raw, .readable) { [self] _ in reap() }
+        streams = try StreamListener(loop) { [self] id, stream in
+            containers.values.contains { $0.attach(id, stream) }
         }
         GuestConsole.trace("listening")
         let control = try ControlStream(
-            loop, receive: { [weak self] in self?.receive($0) }, ended: { [weak self] in self?.leave($0) })
+            loop, receive: { [self] in receive($0) }, ended: { [self] in leave($0) })
         self.control = control
         GuestConsole.trace("connected")
         let hello = Hello(

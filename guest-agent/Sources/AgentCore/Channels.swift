@@ -46,7 +46,7 @@ final class Channels {
     }
 
     /// The streams that the host has not opened yet.
-    var missing: [UInt32] { channels.filter { $0.remote == nil }.map(\.stream) }
+    var missing: [UInt32] { channels.filter { $0.remote == nil }.map { $0.stream } }
 
     /// The child has its copies: the agent lets go of the container's ends, or it would never see the end of one.
     func releaseEnds() { ends = [nil, nil, nil] }
@@ -94,7 +94,7 @@ final class Channels {
     private func relay(
         from source: SharedDescriptor, to sink: SharedDescriptor, _ ending: Relay.Ending
     ) throws(Errno) -> Relay {
-        try Relay(loop, from: source, to: sink, ending: ending) { [weak self] in self?.changed() }
+        try Relay(loop, from: source, to: sink, ending: ending) { [self] in changed() }
     }
 
     /// The container has no process left: what it wrote is still handed on, what it hasn't read is dropped.
@@ -103,7 +103,7 @@ final class Channels {
         for relay in outputs where !relay.isFinished { relay.drain() }
     }
 
-    var isDrained: Bool { outputs.allSatisfy(\.isFinished) }
+    var isDrained: Bool { outputs.allSatisfy { $0.isFinished } }
 
     /// Closes everything.
     func close() {
@@ -112,6 +112,7 @@ final class Channels {
         outputs = []
         channels = []
         terminal = nil
+        changed = {}
         releaseEnds()
     }
 }

@@ -36,6 +36,8 @@ final class Container {
     private var child: JailChild?
     private var childWatch: EventLoop.Token = 0
     private var rootfsMounted: UInt64?
+    /// Ends with the making.
+    private var hope: EventLoop.Token = 0
     private var phase: Phase
     private var exit: ContainerExit?
     /// When its last process must be gone; monotonic nanoseconds.
@@ -59,9 +61,9 @@ final class Container {
         self.child = child
         pid = child.pid
         phase = .making(request: request)
-        channels.changed = { [weak self] in self?.finishIfDrained() }
-        childWatch = try loop.watch(child.raw, .readable) { [weak self] _ in self?.hearChild() }
-        loop.after(milliseconds: 10_000) { [weak self] in self?.loseHope() }
+        channels.changed = { [self] in finishIfDrained() }
+        childWatch = try loop.watch(child.raw, .readable) { [self] _ in hearChild() }
+        hope = loop.after(milliseconds: 10_000) { [self] in loseHope() }
     }
 
     // MARK: Making
@@ -112,6 +114,7 @@ final class Container {
     private func answerIfMade() {
         guard case .making(let request) = phase, let rootfsMounted, channels.missing.isEmpty else { return }
         phase = .created
+        loop.cancel(hope)
         callbacks.answer(
             request, .created(Created(pid: UInt32(clamping: pid), rootfsMounted: rootfsMounted)))
     }
@@ -127,6 +130,7 @@ final class Container {
     private func discard(_ failure: Failure) {
         if case .making(let request) = phase { callbacks.answer(request, .failed(failure)) }
         phase = .discarded
+        loop.cancel(hope)
         forgetChild()
         channels.close()
         killAll()
@@ -207,7 +211,7 @@ final class Container {
     private func waitForOthers() {
         guard exit != nil, patience > 0 else { return }
         if cgroup.isPopulated, Clock.monotonicNanoseconds() < patience {
-            loop.after(milliseconds: 5) { [weak self] in self?.waitForOthers() }
+            loop.after(milliseconds: 5) { [self] in waitForOthers() }
             return
         }
         patience = 0

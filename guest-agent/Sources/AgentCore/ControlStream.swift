@@ -19,7 +19,7 @@ final class ControlStream {
         self.receive = receive
         self.ended = ended
         socket = try Self.connect()
-        watch = try loop.watch(socket.raw, .readable) { [weak self] events in self?.ready(events) }
+        watch = try loop.watch(socket.raw, .readable) { [self] events in ready(events) }
     }
 
     private static func connect() throws(Errno) -> FileDescriptor {

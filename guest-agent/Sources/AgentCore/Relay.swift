@@ -2,7 +2,8 @@ import LinuxSys
 
 /// Carries bytes from one descriptor to another, as fast as the slower of the two and never faster.
 ///
-/// It holds at most one read's worth of bytes. Both descriptors are non-blocking and watched by nobody else.
+/// It holds at most one read's worth of bytes. Both descriptors are non-blocking and watched by nobody else. The loop
+/// keeps it alive until its end.
 final class Relay {
     /// What becomes of the sink at the source's end.
     enum Ending {
@@ -45,8 +46,13 @@ final class Relay {
         self.ending = ending
         self.finished = finished
         // Nothing asked for: hang-ups and errors are told all the same, so that a reader's leaving is noticed.
-        sinkWatch = try loop.watch(sink.raw, []) { [weak self] events in self?.sinkReady(events) }
-        try resume()
+        sinkWatch = try loop.watch(sink.raw, []) { [self] events in sinkReady(events) }
+        do throws(Errno) {
+            try resume()
+        } catch {
+            close()
+            throw error
+        }
     }
 
     /// Hands on what the source holds by now, then ends, be the source at its end or not.
@@ -63,7 +69,7 @@ final class Relay {
 
     private func resume() throws(Errno) {
         guard sourceWatch == nil, let source else { return }
-        sourceWatch = try loop.watch(source.raw, .readable) { [weak self] _ in self?.pump() }
+        sourceWatch = try loop.watch(source.raw, .readable) { [self] _ in pump() }
     }
 
     /// A source that is not asked for anything would still tell its hang-up, again and again: so it is let go of.
@@ -88,7 +94,7 @@ final class Relay {
             }
         }
         // Nobody wakes a draining relay that took its turns: its source may have no hang-up to tell.
-        if isDraining, waiting.isEmpty, source != nil { loop.after(milliseconds: 0) { [weak self] in self?.pump() } }
+        if isDraining, waiting.isEmpty, source != nil { loop.after(milliseconds: 0) { [self] in pump() } }
     }
 
     private func send(_ bytes: [UInt8], from start: Int = 0) {

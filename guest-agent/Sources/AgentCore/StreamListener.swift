@@ -23,7 +23,7 @@ final class StreamListener {
         self.loop = loop
         self.claim = claim
         socket = try Sockets.vsockListen(port: AgentPort.streams)
-        try loop.watch(socket.raw, .readable) { [weak self] _ in self?.accept() }
+        try loop.watch(socket.raw, .readable) { [self] _ in accept() }
     }
 
     /// A stream that came before it was asked for.
@@ -46,12 +46,12 @@ final class StreamListener {
 
     private func add(_ stream: SharedDescriptor) throws(Errno) {
         var own: EventLoop.Token?
-        let token = try loop.watch(stream.raw, .readable) { [weak self] _ in
-            if let own { self?.readHeader(own) }
+        let token = try loop.watch(stream.raw, .readable) { [self] _ in
+            if let own { readHeader(own) }
         }
         own = token
         nameless[token] = Nameless(stream: stream)
-        loop.after(milliseconds: Self.patience) { [weak self] in self?.drop(token) }
+        loop.after(milliseconds: Self.patience) { [self] in drop(token) }
     }
 
     private func drop(_ token: EventLoop.Token) {
@@ -78,7 +78,7 @@ final class StreamListener {
         }
         if claim(header.stream, entry.stream) { return }
         parked[header.stream] = entry.stream
-        loop.after(milliseconds: Self.patience) { [weak self] in self?.parked[header.stream] = nil }
+        loop.after(milliseconds: Self.patience) { [self] in parked[header.stream] = nil }
     }
 }
 

@@ -1,0 +1,53 @@
+import AgentProtocol
+import Glibc
+import LinuxSys
+
+/// What others ask of a sandbox: by signal, over the launcher's channel, over the control socket.
+extension Supervisor {
+    func takeSignals() {
+        while let delivery = try? signals.next() {
+            if delivery.signal == SIGWINCH { resizeTerminal() } else { forward(delivery.signal) }
+        }
+    }
+
+    /// A signal that this process got is meant for the container; before that runs, it is meant for us.
+    private func forward(_ signal: CInt) {
+        if phase >= .created && phase < .exited {
+            agent?.send(.signal(SendSignal(container: id.text, signal: UInt8(signal), all: false))) { _ in }
+        } else if phase < .created, [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(signal) {
+            fail(RuntimeError("interrupted by \(Signals.name(of: signal))", exitCode: 128 + signal))
+        }
+    }
+
+    func takeLauncher() {
+        switch launcher.take() {
+        case .request(let request): handle(request) { [unowned self] in launcher.send($0) }
+        case .nothing: break
+        case .gone:
+            if let launcherToken { loop.unwatch(launcherToken) }
+            launcherToken = nil
+            if request.followsLauncher { fail(RuntimeError("the command that ran the container has gone")) }
+        }
+    }
+
+    func handle(_ request: ControlRequest, _ answer: @escaping (ControlEvent) -> Void) {
+        switch request {
+        case .start:
+            guard phase == .created else {
+                return answer(.failed(message: "cannot start a container that is not created", exitCode: 1, console: []))
+            }
+            startWaiters.append(answer)
+            start()
+        case .signal(let signal, let all):
+            guard phase >= .created, phase < .exited, let agent else {
+                return answer(.failed(message: "container not running", exitCode: 1, console: []))
+            }
+            agent.send(.signal(SendSignal(container: id.text, signal: UInt8(signal), all: all))) { result in
+                answer(ControlEvent(agentAnswer: result))
+            }
+        case .destroy:
+            answer(.done)
+            fail(RuntimeError("deleted"))
+        }
+    }
+}

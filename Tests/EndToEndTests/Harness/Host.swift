@@ -1,0 +1,129 @@
+import Glibc
+import JSON
+import LinuxSys
+import Testing
+
+/// A place of its own for a test: a directory, a root for the state of containers, a log. `Host.use` makes it, and sees
+/// to it that nothing is left when the test is over.
+final class Host {
+    let directory: String
+    let root: String
+    let log: String
+    /// A name that no other test has.
+    let id: String
+    /// Options for every command, before its name.
+    var globals: [String]
+    private var started: [Running] = []
+    private var bundles = 0
+    nonisolated(unsafe) private static var number = 0
+
+    private init() throws {
+        try Leaks.adoption.get()
+        directory = try Files.makeTemporary()
+        root = directory + "/root"
+        log = directory + "/log"
+        Self.number += 1
+        id = "e2e-\(getpid())-\(Self.number)"
+        // Warnings (no KVM here) go to the log: stderr is the container's.
+        globals = ["--root", root, "--log", log]
+    }
+
+    /// Runs `body` with a place of its own, then looks for what is left of it.
+    static func use<Value>(
+        sourceLocation: SourceLocation = #_sourceLocation, _ body: (Host) throws -> Value
+    ) throws -> Value {
+        let host = try Host()
+        defer { host.leave(sourceLocation) }
+        return try body(host)
+    }
+
+    private func leave(_ sourceLocation: SourceLocation) {
+        for running in started where running.isRunning {
+            Issue.record("a command of the test still runs: \(Leaks.command(of: running.pid))", sourceLocation: sourceLocation)
+            running.kill()
+        }
+        // The killed are gone when the kernel has taken them apart, which may be a moment later.
+        if !isClean(within: 2) {
+            let found = Leaks.find(root: root, directory: directory)
+            Issue.record("left behind: \(found)", sourceLocation: sourceLocation)
+            for process in found.processes { kill(process, SIGKILL) }
+            _ = eventually(within: 5) { Leaks.descendants().isEmpty }
+        }
+        Files.removeTree(directory)
+    }
+
+    /// Whether nothing is left of any container: no process, mount, socket or directory.
+    func isClean(within seconds: Double) -> Bool {
+        eventually(within: seconds) { Leaks.find(root: root, directory: directory).isEmpty }
+    }
+
+    // MARK: Bundles and commands
+
+    func bundle(
+        _ script: String? = nil, terminal: Bool = false, _ edit: (inout JSONValue) -> Void = { _ in }
+    ) throws -> Bundle {
+        bundles += 1
+        return try Bundle(at: "\(directory)/bundle\(bundles)", script: script, terminal: terminal, edit: edit)
+    }
+
+    func start(
+        _ arguments: [String], stdin: Input = .null, stdout: Sink = .collected, stderr: Sink = .collected
+    ) throws -> Running {
+        let running = try Running(Build.binary, globals + arguments, stdin: stdin, stdout: stdout, stderr: stderr)
+        started.append(running)
+        return running
+    }
+
+    /// A command that ends by itself, soon. `readingToTheEnd` is for those that leave nobody with their stdout.
+    func command(_ arguments: String..., readingToTheEnd: Bool = true) throws -> Outcome {
+        try start(arguments).finish(readingToTheEnd: readingToTheEnd)
+    }
+
+    /// `run` of a bundle in the foreground, not waited for.
+    func starting(
+        _ bundle: Bundle, _ options: [String] = [], id: String? = nil, stdin: Input = .null,
+        stdout: Sink = .collected, stderr: Sink = .collected
+    ) throws -> Running {
+        try start(
+            ["run", "--bundle", bundle.path] + options + [id ?? self.id], stdin: stdin, stdout: stdout, stderr: stderr)
+    }
+
+    /// `run` of a bundle in the foreground, to its end.
+    func run(_ bundle: Bundle, _ options: [String] = [], stdin: Input = .null) throws -> Outcome {
+        try starting(bundle, options, stdin: stdin).finish()
+    }
+
+    /// `run` of a shell's script in the default bundle, to its end.
+    func run(
+        _ script: String, stdin: Input = .null, _ edit: (inout JSONValue) -> Void = { _ in }
+    ) throws -> Outcome {
+        try run(try bundle(script, edit), stdin: stdin)
+    }
+
+    /// Uses a configuration file for the commands to come.
+    func configure(_ text: String) throws {
+        try Files.write(directory + "/config.toml", text)
+        globals += ["--config", directory + "/config.toml"]
+    }
+
+    // MARK: State
+
+    /// `state` of a container; nil when there is none.
+    func state(_ id: String? = nil) throws -> JSONValue? {
+        let outcome = try command("state", id ?? self.id)
+        return outcome.code == 0 ? try JSONValue.parse(outcome.stdout) : nil
+    }
+
+    func status(_ id: String? = nil) throws -> String? { try state(id)?["status"]?.string }
+
+    /// The machine's processes by name, and "supervisor".
+    func processes(_ id: String? = nil) throws -> [String: pid_t] {
+        let record = try JSONValue.parse(try File.read("\(root)/\(id ?? self.id)/state.json", limit: 1 << 20))
+        var processes: [String: pid_t] = [:]
+        if case .object(let members)? = record["processes"] {
+            for member in members { processes[member.key] = member.value.integer.map { pid_t($0) } }
+        }
+        processes["supervisor"] = record["pid"]?.integer.map { pid_t($0) }
+        return processes
+    }
+}

@@ -1,0 +1,161 @@
+import Glibc
+import JSON
+import LinuxSys
+import Testing
+
+extension EndToEnd {
+    /// create, start, state, list, kill, delete, and `run` with --detach, --keep and --pid-file.
+    @Suite struct Lifecycle {
+        @Test func fromCreateToDelete() throws {
+            try Host.use { host in
+                let bundle = try host.bundle("trap 'exit 5' TERM; echo started > /tmp/mark; while :; do sleep 0.05; done") {
+                    $0.set("root.readonly", false)
+                    $0.set("annotations", ["org.example.key": "value"])
+                }
+                let mark = bundle.rootfs + "/tmp/mark"
+                let pidFile = host.directory + "/pid"
+                let create = try host.start(["create", "--bundle", bundle.path, "--pid-file", pidFile, host.id])
+                #expect(try create.finish(readingToTheEnd: false).code == 0)
+
+                let created = try #require(try host.state())
+                #expect(created["status"] == "created")
+                #expect(created["id"]?.string == host.id)
+                #expect(created["bundle"]?.string == bundle.path)
+                #expect(created["annotations"] == ["org.example.key": "value"])
+                let pid = try #require(created["pid"]?.integer.map { pid_t($0) })
+                #expect(try Files.text(pidFile) == "\(pid)")
+                #expect(Processes.state(of: pid) != nil)
+                #expect(!File.exists(mark), "the program must not run before start")
+
+                #expect(try host.command("start", host.id).code == 0)
+                #expect(eventually { File.exists(mark) })
+                #expect(try host.status() == "running")
+                let again = try host.command("start", host.id)
+                #expect(again.code == 1)
+                #expect(again.err == "kvm-runtime: cannot start an already running container\n")
+                let early = try host.command("delete", host.id)
+                #expect(early.code == 1)
+                #expect(early.err == "kvm-runtime: cannot delete container \(host.id) that is not stopped: running\n")
+
+                #expect(try host.command("kill", host.id, "SIGTERM").code == 0)
+                #expect(eventually(within: 10) { (try? host.status()) == "stopped" })
+                // Its supervisor, an orphan since `create` ended, has the container's exit code.
+                #expect(eventually { Leaks.parent(of: pid) == getpid() && Processes.state(of: pid) == "Z" })
+                #expect(try Processes.wait(pid) == .exited(code: 5))
+                let stopped = try #require(try host.state())
+                #expect(stopped["pid"] == 0)
+                let late = try host.command("kill", host.id, "TERM")
+                #expect(late.code == 1)
+                #expect(late.err == "kvm-runtime: container not running\n")
+                #expect(try host.command("start", host.id).err == "kvm-runtime: cannot start a container that has stopped\n")
+                #expect(try host.command("delete", host.id).code == 0)
+                let gone = try host.command("state", host.id)
+                #expect(gone.code == 1)
+                #expect(gone.err == "kvm-runtime: container does not exist: \(host.id)\n")
+            }
+        }
+
+        @Test func detachedRunIsListedAndDeletedByForce() throws {
+            try Host.use { host in
+                let bundle = try host.bundle("echo out; echo err >&2; exec sleep 100")
+                let pidFile = host.directory + "/pid"
+                let run = try host.starting(bundle, ["--detach", "--pid-file", pidFile])
+                try run.wait("the end of the command") { !run.isRunning }
+                try run.wait(forOutput: "out\n")
+                try run.wait("stderr") { run.err == "err\n" }
+                let pid = try #require(pid_t(try Files.text(pidFile)))
+
+                let list = try JSONValue.parse(try host.command("list", "--format", "json").stdout)
+                #expect(list.elements.count == 1)
+                #expect(list.at("0.id")?.string == host.id)
+                #expect(list.at("0.status") == "running")
+                #expect(list.at("0.pid") == .integer(Int64(pid)))
+                let table = try host.command("list").lines
+                #expect(table.count == 2)
+                #expect(table.first?.hasPrefix("ID ") == true)
+                #expect(table.last?.contains(" running ") == true)
+                #expect(try host.command("list", "--quiet").out == host.id + "\n")
+
+                // The id is taken as long as the container exists.
+                let second = try host.run(bundle)
+                #expect(second.code == 1)
+                #expect(second.err == "kvm-runtime: container with given ID already exists: \(host.id)\n")
+                #expect(try host.status() == "running")
+
+                #expect(try host.command("delete", "--force", host.id).code == 0)
+                #expect(try run.finish().code == 0)
+                #expect(Processes.state(of: pid) ?? "Z" == "Z")
+                #expect(try host.command("list", "--quiet").out.isEmpty)
+                // runc: no error if there is none.
+                #expect(try host.command("delete", "--force", host.id).code == 0)
+                #expect(try host.command("delete", host.id).code == 1)
+            }
+        }
+
+        @Test func killReachesInitAndAll() throws {
+            try Host.use { host in
+                let bundle = try host.bundle(
+                    "trap 'echo init' USR1; (trap 'echo child' USR1; echo one; while :; do sleep 0.05; done) & "
+                        + "echo two; while :; do sleep 0.05; done")
+                let run = try host.starting(bundle)
+                try run.wait("both") { run.out.contains("one") && run.out.contains("two") }
+                #expect(try host.command("kill", host.id, "10").code == 0)
+                try run.wait(forOutput: "init")
+                #expect(!run.out.contains("child"))
+                #expect(try host.command("kill", "--all", host.id, "SIGUSR1").code == 0)
+                try run.wait(forOutput: "child")
+                let wrong = try host.command("kill", host.id, "NOSUCH")
+                #expect(wrong.code == 1)
+                #expect(wrong.err == "kvm-runtime: unknown signal \"NOSUCH\"\n")
+                #expect(try host.command("kill", host.id, "KILL").code == 0)
+                #expect(try run.finish().code == 128 + SIGKILL)
+            }
+        }
+
+        @Test func keptContainerIsStoppedAndCanBeDeleted() throws {
+            try Host.use { host in
+                let outcome = try host.run(try host.bundle("exit 6"), ["--keep"])
+                #expect(outcome.code == 6)
+                #expect(try host.status() == "stopped")
+                // Nothing but what `state` needs.
+                #expect(try File.list("\(host.root)/\(host.id)").sorted() == ["config.json", "state.json"])
+                #expect(try host.command("delete", host.id).code == 0)
+            }
+        }
+
+        @Test func createdContainerCanBeKilledAndDeleted() throws {
+            try Host.use { host in
+                let bundle = try host.bundle("echo never")
+                let create = try host.start(["create", "--bundle", bundle.path, host.id])
+                #expect(try create.finish(readingToTheEnd: false).code == 0)
+                #expect(try host.command("kill", host.id, "KILL").code == 0)
+                #expect(eventually(within: 10) { (try? host.status()) == "stopped" })
+                #expect(try host.command("delete", host.id).code == 0)
+                #expect(create.out.isEmpty)
+            }
+        }
+
+        @Test(arguments: ["", ".", "..", "a/b", "../escape", "with space", "ünï", String(repeating: "x", count: 300)])
+        func badIDsAreRefused(id: String) throws {
+            try Host.use { host in
+                let bundle = try host.bundle("echo never")
+                for command in [["run", "--bundle", bundle.path, id], ["state", id], ["delete", "--force", id]] {
+                    let outcome = try host.start(command).finish()
+                    #expect(outcome.code == 1)
+                    #expect(outcome.complaints.count == 1)
+                    #expect(outcome.err.contains("container id"), "\(outcome.err)")
+                }
+            }
+        }
+
+        @Test func pidFileThatCannotBeWrittenEndsTheContainer() throws {
+            try Host.use { host in
+                let outcome = try host.run(try host.bundle("echo never"), ["--pid-file", host.directory + "/none/pid"])
+                #expect(outcome.code == 1)
+                #expect(outcome.out.isEmpty)
+                #expect(outcome.complaints.count == 1)
+                #expect(outcome.err.contains("--pid-file") && outcome.err.contains("No such file or directory"))
+            }
+        }
+    }
+}

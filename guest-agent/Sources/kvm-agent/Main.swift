@@ -1,0 +1,11 @@
+import AgentCore
+import CInit
+
+@main
+enum Main {
+    static func main() {
+        // What had to be done before the Swift runtime was set up is in CInit.
+        cinit_linked()
+        Agent.main()
+    }
+}
