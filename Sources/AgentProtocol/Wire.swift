@@ -44,9 +44,9 @@ public struct WireWriter {
 
     public init() {}
 
-    public mutating func put(_ value: some FixedWidthInteger) {
+    public mutating func put<T: FixedWidthInteger>(_ value: T) {
         var rest = value
-        for _ in 0..<(type(of: value).bitWidth / 8) {
+        for _ in 0..<(T.bitWidth / 8) {
             bytes.append(UInt8(truncatingIfNeeded: rest))
             rest >>= 8
         }

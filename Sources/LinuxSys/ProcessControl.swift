@@ -38,6 +38,15 @@ extension ProcessControl {
     /// A write to a socket or pipe without a reader is EPIPE, and not the process's end.
     public static func ignoreBrokenPipes() { Signals.ignore(SIGPIPE) }
 
+    /// Opens /dev/null for each of stdin, stdout and stderr that the caller has closed: else the next file that is
+    /// opened would be taken for it.
+    public static func openMissingStandardStreams() {
+        for number in CInt(0)...2 where clinux_fcntl(number, F_GETFD, 0) < 0 {
+            // open(2) takes the lowest number that is free, which is this one.
+            _ = clinux_open("/dev/null", O_RDWR, 0)
+        }
+    }
+
     /// exit(3).
     public static func exit(_ code: CInt) -> Never { CLinux.exit(code) }
 

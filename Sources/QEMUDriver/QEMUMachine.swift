@@ -23,7 +23,8 @@ final class QEMUMachine: VirtualMachine {
     private var members: [Member] = []
     private var control: SharedDescriptor?
     private var console: SharedDescriptor?
-    private var tokens: [EventLoop.Token] = []
+    private var controlToken: EventLoop.Token?
+    private var consoleToken: EventLoop.Token?
     private var decoder = QMPDecoder()
     /// The guest ended the machine (QMP said so): QEMU's exit that follows is no failure.
     private var guestEnded = false
@@ -62,8 +63,8 @@ final class QEMUMachine: VirtualMachine {
         try console.descriptor.setNonBlocking()
         self.control = control
         self.console = console
-        tokens.append(try loop.watch(console.raw, .readable) { [weak self] _ in self?.readConsole() })
-        tokens.append(try loop.watch(control.raw, .readable) { [weak self] _ in self?.readControl() })
+        try watchConsole()
+        controlToken = try loop.watch(control.raw, .readable) { [weak self] _ in self?.readControl() }
         for member in members {
             member.token = try loop.watch(member.process.raw, .readable) { [weak self, weak member] _ in
                 if let self, let member { self.died(member) }
@@ -71,16 +72,40 @@ final class QEMUMachine: VirtualMachine {
         }
     }
 
-    private func readConsole() {
+    /// A serial port speaks byte by byte, and each byte would wake us: what came within a while is read at once.
+    private func watchConsole() throws(Errno) {
         guard let console else { return }
-        while let bytes = try? console.descriptor.read(upTo: 16384), !bytes.isEmpty { events(.console(bytes)) }
+        consoleToken = try loop.watch(console.raw, .readable) { [weak self] _ in
+            guard let self else { return }
+            unwatch(&consoleToken)
+            loop.after(milliseconds: 25) { [weak self] in
+                guard let self, !ended, readConsole() else { return }
+                try? watchConsole()
+            }
+        }
+    }
+
+    private func unwatch(_ token: inout EventLoop.Token?) {
+        if let token { loop.unwatch(token) }
+        token = nil
+    }
+
+    /// Hands over what is there; false at the end.
+    @discardableResult
+    private func readConsole() -> Bool {
+        guard let console else { return false }
+        while let bytes = try? console.descriptor.read(upTo: 16384) {
+            if bytes.isEmpty { return false }
+            events(.console(bytes))
+        }
+        return true
     }
 
     private func readControl() {
         guard let control, let bytes = try? control.descriptor.read(upTo: 16384) else { return }
         guard !bytes.isEmpty, let messages = try? decoder.decode(bytes) else {
             // The end, or nonsense: QEMU's own end tells the rest.
-            if let token = tokens.popLast() { loop.unwatch(token) }
+            unwatch(&controlToken)
             return
         }
         for message in messages {
@@ -93,8 +118,7 @@ final class QEMUMachine: VirtualMachine {
     }
 
     private func died(_ member: Member) {
-        if let token = member.token { loop.unwatch(token) }
-        member.token = nil
+        unwatch(&member.token)
         guard let end = try? member.process.poll() else { return }
         let status = end.status
         member.reaped = true
@@ -119,11 +143,10 @@ final class QEMUMachine: VirtualMachine {
 
     func kill() {
         ended = true
-        for token in tokens { loop.unwatch(token) }
-        tokens = []
+        unwatch(&controlToken)
+        unwatch(&consoleToken)
         for member in members where !member.reaped {
-            if let token = member.token { loop.unwatch(token) }
-            member.token = nil
+            unwatch(&member.token)
             member.process.send(SIGKILL)
         }
         for member in members where !member.reaped {

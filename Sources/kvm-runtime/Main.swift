@@ -9,6 +9,7 @@ let commandBegan = Clock.monotonicNanoseconds()
 @main
 enum Main {
     static func main() {
+        ProcessControl.openMissingStandardStreams()
         let arguments = Array(CommandLine.arguments.dropFirst())
         // The supervisor is not for people: it has no options and no help.
         if arguments == ["sandbox"] { exit(SupervisorMain.run()) }

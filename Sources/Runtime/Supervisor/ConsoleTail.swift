@@ -23,12 +23,14 @@ struct ConsoleTail {
         let line = PrintableText.line(String(decoding: current, as: UTF8.self))
         current.removeAll(keepingCapacity: true)
         guard !line.isEmpty else { return }
+        follower?(line)
         lines.append(line)
         if lines.count > Self.keptLines { lines.removeFirst() }
     }
 
     var last: [String] {
         var tail = self
+        tail.follower = nil
         tail.finishLine()
         return tail.lines
     }

@@ -1,14 +1,6 @@
 import Glibc
 import LinuxSys
 
-enum Random {
-    /// Bytes of the kernel's generator.
-    static func bytes(_ count: Int) -> [UInt8] {
-        var generator = SystemRandomNumberGenerator()
-        return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
-    }
-}
-
 enum Timestamp {
     /// RFC 3339 in UTC with nanoseconds, as Go writes it.
     static func now() -> String { text(Clock.realtimeNanoseconds()) }

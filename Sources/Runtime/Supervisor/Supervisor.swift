@@ -237,6 +237,8 @@ final class Supervisor {
             timeline.mark(.processStarted)
             phase = .running
             updateRecord(.running)
+            // Containers that end at once needn't pay for the idleness of others.
+            loop.after(milliseconds: 300) { IdleMemory.releaseCode() }
             for waiter in startWaiters { waiter(.done) }
             startWaiters = []
             // An end that overtook the answer.
@@ -254,7 +256,8 @@ final class Supervisor {
         timeline.mark(.processExited)
         phase = .exited
         record.exitCode = exit.shellCode
-        updateRecord(.stopped)
+        // What is removed in a moment anyway needn't be written down first.
+        if !request.removesAtExit { updateRecord(.stopped) }
         if stdio?.isDelivered ?? true { outputDelivered() }
     }
 

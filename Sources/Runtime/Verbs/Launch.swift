@@ -23,6 +23,9 @@ struct LaunchedSandbox: ~Copyable {
     let channel: ControlChannel
     let hasTerminal: Bool
     let log: Log
+    let store: StateStore
+    /// Whether the container's directory goes with a supervisor that died and could not remove it.
+    let removedWhenLost: Bool
 }
 
 /// From a bundle to a supervisor that boots its guest.
@@ -101,7 +104,8 @@ struct Launch {
             let channel = ControlChannel(try pair.first.duplicate())
             channel.send(request.json)
             return LaunchedSandbox(
-                id: id, process: process, channel: channel, hasTerminal: hasTerminal, log: context.log)
+                id: id, process: process, channel: channel, hasTerminal: hasTerminal, log: context.log,
+                store: context.store, removedWhenLost: removesAtExit || !foreground)
         } catch let error as RuntimeError {
             throw error
         } catch {
@@ -136,6 +140,7 @@ extension LaunchedSandbox {
         do {
             guard let value = try channel.receive() else {
                 let status = try process.wait()
+                if removedWhenLost { try? store.remove(id) }
                 throw RuntimeError("the supervisor of \(id) \(status.words)")
             }
             let event = try ControlEvent(decoding: value)

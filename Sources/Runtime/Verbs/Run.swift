@@ -93,10 +93,11 @@ private final class Foreground {
             try loop.watch(signals.raw, .readable) { [unowned self] _ in forwardSignals() }
             try loop.watch(sandbox.channel.socket.raw, .readable) { [unowned self] _ in takeEvent() }
             try loop.run()
-            _ = try sandbox.process.wait()
         } catch {
             throw RuntimeError("waiting for the container: \(error)")
         }
+        // It has been waited for already when it was lost.
+        _ = try? sandbox.process.wait()
         restoreTerminal()
         if run.options.timeline != nil { try writeTimeline() }
         switch result {
@@ -114,7 +115,8 @@ private final class Foreground {
         do throws(RuntimeError) {
             switch try sandbox.next() {
             case .created: try start()
-            case .done, .console: break
+            case .done: loop.after(milliseconds: 300) { IdleMemory.releaseCode() }
+            case .console: break
             case .failed(let message, let code, let console):
                 end(.failure(RuntimeError(message, exitCode: code, console: console)), final: false)
             case .timeline(let marks, let times):
@@ -123,6 +125,8 @@ private final class Foreground {
             case .exited(let code): end(.success(code), final: true)
             }
         } catch {
+            // What failed may be on this side; the supervisor must not wait for what does not come.
+            sandbox.channel.send(ControlRequest.destroy.json)
             end(.failure(error), final: true)
         }
     }

@@ -74,6 +74,15 @@ final class Host {
         return running
     }
 
+    /// A command as a person starts it: in a session of the terminal, which is its stdin and stdout.
+    func start(_ arguments: [String], on terminal: OuterTerminal) throws -> Running {
+        let running = try Running(
+            "/usr/bin/setsid", ["--ctty", Build.binary] + globals + arguments,
+            stdin: .descriptor(terminal.slave.raw), stdout: .descriptor(terminal.slave.raw))
+        started.append(running)
+        return running
+    }
+
     /// A command that ends by itself, soon. `readingToTheEnd` is for those that leave nobody with their stdout.
     func command(_ arguments: String..., readingToTheEnd: Bool = true) throws -> Outcome {
         try start(arguments).finish(readingToTheEnd: readingToTheEnd)

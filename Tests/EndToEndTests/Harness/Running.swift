@@ -17,6 +17,7 @@ enum Input {
 enum Sink {
     /// To the test.
     case collected
+    case closed
     case descriptor(CInt)
 }
 
@@ -75,6 +76,7 @@ final class Running {
         if let first = held.first { program.descriptors[0] = first.raw }
         for (index, sink) in [stdout, stderr].enumerated() {
             switch sink {
+            case .closed: break
             case .collected:
                 let pipe = try Pipes.make()
                 let writer = SharedDescriptor(try pipe.writer.duplicate())
@@ -107,6 +109,9 @@ final class Running {
 
     /// Nobody reads the program's stdout any more.
     func closeOutput() { pipes[0] = nil }
+
+    /// Takes what is there, without waiting.
+    func look() throws { try pump(milliseconds: 0) }
 
     /// Waits until `condition` holds.
     func wait(_ what: String, until deadline: Deadline = .patient, _ condition: () throws -> Bool) throws {
@@ -159,7 +164,7 @@ final class Running {
         _ = poll(&waiting, nfds_t(waiting.count), milliseconds)
         feed()
         if !pausesReading { for index in pipes.indices { try drain(index) } }
-        if isRunning { status = try process.poll() }
+        if isRunning { status = try process.poll()?.status }
     }
 
     private func feed() {

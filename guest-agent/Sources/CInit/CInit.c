@@ -1,5 +1,8 @@
 #include "CInit.h"
 
+#include <ctype.h>
+#include <malloc.h>
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,4 +18,18 @@ static void mount_proc(void) {
 
 __attribute__((section(".preinit_array"), used)) static void (*const before_all)(void) = mount_proc;
 
-void cinit_linked(void) {}
+void cinit_settle(void) {
+    // Every portion that a relay reads is allocated and freed: the heap's end must not go to the kernel and come
+    // back, page fault by page fault, each time.
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+}
+
+// Embedded Swift's Double.init(_: String) wants this of its surroundings. Weak: the full runtime brings its own.
+__attribute__((weak)) const char *_swift_stdlib_strtod_clocale(const char *text, double *result) {
+    if (isspace((unsigned char)*text)) return NULL;
+    char *end;
+    // A static program that never calls setlocale is in the C locale.
+    *result = strtod(text, &end);
+    return end;
+}

@@ -26,7 +26,7 @@ public final class JailChild {
     public init(
         _ plan: JailPlan, stdin: CInt?, stdout: CInt?, stderr: CInt?, cgroup: CInt?
     ) throws(Errno) {
-        let (ours, theirs) = try Sockets.pair(type: SOCK_SEQPACKET).split()
+        let (ours, theirs) = try Sockets.pair(.packets).split()
         self.plan = plan
         socket = FileDescriptor(owning: ours)
         let childSide = FileDescriptor(owning: theirs)

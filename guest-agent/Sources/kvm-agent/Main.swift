@@ -5,7 +5,7 @@ import CInit
 enum Main {
     static func main() {
         // What had to be done before the Swift runtime was set up is in CInit.
-        cinit_linked()
+        cinit_settle()
         Agent.main()
     }
 }

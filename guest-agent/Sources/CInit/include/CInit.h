@@ -1,8 +1,8 @@
-// What has to happen before the Swift runtime is set up.
+// What has to happen before the Swift runtime is set up, and what its small form lacks.
 #ifndef CINIT_H
 #define CINIT_H
 
-// Nothing to call: the work is done before main. A name for Swift to see that the room is linked.
-void cinit_linked(void);
+// To be called first in main.
+void cinit_settle(void);
 
 #endif

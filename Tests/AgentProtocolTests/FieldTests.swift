@@ -1,0 +1,135 @@
+import AgentProtocol
+import Testing
+
+/// The limits and the rules of single fields.
+struct FieldTests {
+    private func text(_ count: Int) -> String { String(repeating: "x", count: count) }
+
+    private func create(
+        container: Int = 1, spec: Int = 1, tag: Int = 1, rootfs: Int = 1, bind: Int = 1, binds: Int = 1
+    ) -> Frame {
+        HostMessage.create(
+            CreateContainer(
+                container: text(container), spec: [UInt8](repeating: 32, count: spec), shareTag: text(tag),
+                rootfs: text(rootfs),
+                binds: [CreateContainer.BindSource](repeating: .init(mount: 0, path: text(bind)), count: binds),
+                stdio: .pipes(stdin: nil, stdout: nil, stderr: nil))
+        ).frame(request: 1)
+    }
+
+    private func refused(_ field: String, _ limit: Int, _ frame: (Int) -> Frame) {
+        #expect(refusal(frame(limit)) == nil, "\(field) at its limit")
+        #expect(refusal(frame(limit + 1)) == .tooLong(field: field, length: limit + 1, limit: limit))
+    }
+
+    @Test func limits() {
+        refused("container", 1024) { create(container: $0) }
+        refused("spec", 4 << 20) { create(spec: $0) }
+        refused("shareTag", 36) { create(tag: $0) }
+        refused("rootfs", 4096) { create(rootfs: $0) }
+        refused("bind", 4096) { create(bind: $0) }
+        refused("binds", 4096) { create(binds: $0) }
+        refused("container", 1024) { HostMessage.start(container: text($0)).frame(request: 1) }
+        refused("container", 1024) {
+            HostMessage.signal(SendSignal(container: text($0), signal: 1, all: false)).frame(request: 1)
+        }
+        refused("container", 1024) {
+            HostMessage.resize(ResizeTerminal(container: text($0), rows: 1, columns: 1)).frame(request: 1)
+        }
+        refused("seed", 256) {
+            HostMessage.welcome(Welcome(realtime: 0, seed: [UInt8](repeating: 1, count: $0))).frame(request: 0)
+        }
+        refused("kernel", 256) {
+            GuestMessage.hello(Hello(kernel: text($0), uptime: 0, memoryAvailable: 0)).frame(request: 0)
+        }
+        refused("container", 1024) {
+            let exit = ContainerExit(container: text($0), signal: nil, code: 0, oomKilled: false)
+            return GuestMessage.exited(exit).frame(request: 0)
+        }
+    }
+
+    @Test("an endless reason is cut where it is written, and refused where it is read")
+    func message() throws {
+        let frame = GuestMessage.failed(Failure(kind: .guest, message: text(5000))).frame(request: 1)
+        #expect(try GuestMessage(frame) == .failed(Failure(kind: .guest, message: text(4096))))
+        var writer = WireWriter()
+        writer.put(UInt8(2))
+        writer.put(text(4097))
+        let long = Frame(request: 1, kind: frame.kind, payload: writer.bytes)
+        #expect(refusal(long) == .tooLong(field: "message", length: 4097, limit: 4096))
+    }
+
+    @Test("a reason that was cut in the middle of a character, or is no text at all, is repaired")
+    func brokenMessage() throws {
+        let cut = GuestMessage.failed(Failure(kind: .guest, message: "x" + String(repeating: "é", count: 3000)))
+        guard case .failed(let failure) = try GuestMessage(cut.frame(request: 1)) else {
+            Issue.record("no failure")
+            return
+        }
+        #expect(failure.message == "x" + String(repeating: "é", count: 2047) + "\u{FFFD}")
+    }
+
+    @Test("a length is compared with its limit before anything is taken", arguments: [UInt32.max, 1 << 31, 4097])
+    func statedLength(length: UInt32) {
+        var writer = WireWriter()
+        writer.put(length)
+        var reader = WireReader(writer.bytes[...])
+        #expect(throws: WireError.tooLong(field: "f", length: Int(length), limit: 4096)) { try reader.text("f") }
+        var counter = WireReader(writer.bytes[...])
+        #expect(throws: WireError.tooLong(field: "f", length: Int(length), limit: 4096)) { try counter.count("f") }
+    }
+
+    @Test(
+        "text is UTF-8 without NUL",
+        arguments: [
+            [0], [97, 0], [0xff], [0xc3], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf5, 0x80, 0x80, 0x80], [0x80],
+        ] as [[UInt8]])
+    func badText(bytes: [UInt8]) {
+        var writer = WireWriter()
+        writer.put(bytes)
+        #expect(refusal(Frame(request: 0, kind: 3, payload: writer.bytes)) == .badText(field: "container"))
+    }
+
+    @Test("a flag is 0 or 1, a signal 1 to 64, a choice one that exists")
+    func values() {
+        func signal(_ number: UInt8, _ all: UInt8) -> WireError? {
+            refusal(Frame(request: 0, kind: 4, payload: [1, 0, 0, 0, 97, number, all]))
+        }
+        #expect(signal(1, 0) == nil && signal(64, 1) == nil)
+        #expect(signal(0, 0) == .badValue(field: "signal") && signal(65, 0) == .badValue(field: "signal"))
+        #expect(signal(9, 2) == .badValue(field: "all"))
+        func exited(_ rest: [UInt8]) -> WireError? {
+            refusal(Frame(request: 0, kind: 133, payload: [0, 0, 0, 0] + rest))
+        }
+        #expect(exited([0, 7, 0]) == nil && exited([1, 64, 7, 1]) == nil)
+        #expect(
+            exited([1, 0, 7, 1]) == .badValue(field: "signal") && exited([1, 65, 7, 1]) == .badValue(field: "signal"))
+        #expect(
+            exited([2, 9, 7, 1]) == .badValue(field: "signal") && exited([0, 7, 255]) == .badValue(field: "oomKilled"))
+        for kind in UInt8.min ... .max {
+            let failure = refusal(Frame(request: 0, kind: 132, payload: [kind, 0, 0, 0, 0]))
+            #expect(failure == ((1...5).contains(kind) ? nil : .badValue(field: "failure")))
+        }
+        var stdio = create().payload
+        stdio[stdio.count - 4] = 2
+        #expect(refusal(Frame(request: 0, kind: 2, payload: stdio)) == .badValue(field: "stdio"))
+    }
+
+    @Test func integers() throws {
+        var writer = WireWriter()
+        writer.put(UInt16(0x0102))
+        writer.put(Int32(-2))
+        writer.put(UInt64.max - 1)
+        writer.put(UInt8?.none)
+        writer.put(UInt8?.some(5))
+        #expect(writer.bytes.prefix(6) == [2, 1, 254, 255, 255, 255])
+        var reader = WireReader(writer.bytes[...])
+        #expect(try reader.integer(UInt16.self) == 0x0102)
+        #expect(try reader.integer(Int32.self) == -2)
+        #expect(try reader.integer(UInt64.self) == .max - 1)
+        #expect(try reader.optional("a", UInt8.self) == nil)
+        #expect(try reader.optional("b", UInt8.self) == 5)
+        try reader.finish()
+        #expect(throws: WireError.truncated) { try reader.integer(UInt8.self) }
+    }
+}

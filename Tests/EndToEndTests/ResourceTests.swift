@@ -1,0 +1,94 @@
+import Glibc
+import JSON
+import LinuxSys
+import Testing
+
+extension EndToEnd {
+    /// linux.resources: what the container may use, and how large its guest is.
+    @Suite struct Resources {
+        /// 64 MiB, 20 processes, a cgroup to look at.
+        private func limited(_ config: inout JSONValue) {
+            config.set("linux.resources.memory", ["limit": .integer(64 << 20)])
+            config.set("linux.resources.pids", ["limit": 20])
+            config.append("linux.namespaces", ["type": "cgroup"])
+        }
+
+        @Test func memoryAndProcessLimitsAreExact() throws {
+            try Host.use { host in
+                let facts = Facts(
+                    try host.run(
+                        """
+                        echo memory=$(cat /sys/fs/cgroup/memory.max); echo pids=$(cat /sys/fs/cgroup/pids.max)
+                        echo guest=$(awk '/^MemTotal:/ { print ($2 > 66000 && $2 < 200000) }' /proc/meminfo)
+                        # All that the limit allows is there to be had.
+                        head -c 52428800 /dev/zero >/dev/shm/file; echo used=$(wc -c </dev/shm/file)
+                        (for i in $(seq 30); do sleep 1 & done) 2>&1 | grep -c fork | sed s/^/failed=/
+                        """, limited))
+                #expect(facts["memory"] == "67108864")
+                #expect(facts["pids"] == "20")
+                #expect(facts["guest"] == "1")
+                #expect(facts["used"] == "52428800")
+                #expect(facts["failed"] == "1")
+            }
+        }
+
+        @Test func tooMuchMemoryIsKilled() throws {
+            try Host.use { host in
+                let bundle = try host.bundle { config in
+                    limited(&config)
+                    config.set("process.args", ["/bin/awk", "BEGIN { for (i = 0; ; i++) a[i] = sprintf(\"%1000d\", i) }"])
+                }
+                let outcome = try host.run(bundle)
+                #expect(outcome.status == .exited(code: 137))
+            }
+        }
+
+        @Test func quotaDecidesTheNumberOfCPUs() throws {
+            let cpus = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+            try Host.use { host in
+                let facts = Facts(
+                    try host.run("echo cpus=$(nproc); echo max=$(cat /sys/fs/cgroup/cpu.max)") { config in
+                        config.set("linux.resources.cpu", ["quota": 150_000, "period": 100_000, "shares": 512])
+                        config.append("linux.namespaces", ["type": "cgroup"])
+                    })
+                #expect(facts["cpus"] == "\(min(2, cpus))")
+                #expect(facts["max"] == "150000 100000")
+            }
+        }
+
+        @Test func cpusetDecidesTheNumberOfCPUs() throws {
+            let cpus = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+            try Host.use { host in
+                let outcome = try host.run("nproc") { $0.set("linux.resources.cpu", ["cpus": "0,2-3"]) }
+                #expect(outcome.out == "\(min(3, cpus))\n", "\(outcome.err)")
+            }
+        }
+
+        @Test func configurationFileDecidesWithoutLimits() throws {
+            try Host.use { host in
+                try host.configure("[guest]\ndefault_memory_mib = 160\ndefault_vcpus = 1\n")
+                let facts = Facts(
+                    try host.run(
+                        "echo cpus=$(nproc); echo memory=$(awk '/^MemTotal:/ { print int($2 / 1024) }' /proc/meminfo)"))
+                #expect(facts["cpus"] == "1")
+                let memory = try #require(facts["memory"].flatMap { Int($0) })
+                #expect((100...160).contains(memory), "\(memory) MiB")
+            }
+        }
+
+        @Test func smallGuestLeavesRoomForTheContainer() throws {
+            try Host.use { host in
+                try host.configure("[guest]\ndefault_memory_mib = 128\n")
+                let facts = Facts(
+                    try host.run(
+                        """
+                        echo free=$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)
+                        echo own=$(cat /sys/fs/cgroup/memory.current)
+                        """) { $0.append("linux.namespaces", ["type": "cgroup"]) })
+                let free = try #require(facts["free"].flatMap { Int($0) })
+                let own = try #require(facts["own"].flatMap { Int($0) })
+                #expect(free * 1024 + own >= 85_000_000, "\(free) KiB are free, and \(own) bytes the container's")
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+../LinuxSysTests/Scratch.swift
