@@ -39,7 +39,7 @@ let package = Package(
         room("JSON"),
         room("OCISpec", ["JSON"]),
         room("AgentProtocol"),
-        room("GuestMemory", ["LinuxSys"]),
+        room("GuestMemory", ["LinuxSys", "CLinux"]),
         room("Virtio", ["GuestMemory"]),
         room("VirtioVsock", ["Virtio", "VMMWire", "LinuxSys"], path: "Sources/VirtioDevices/Vsock"),
         room("VhostUser", ["VirtioVsock", "Virtio", "GuestMemory", "LinuxSys"]),
@@ -74,10 +74,10 @@ let package = Package(
         tests("VirtioVsockTests", ["VirtioVsock", "Virtio", "GuestMemory", "LinuxSys"]),
         tests("VMMWireTests", ["VMMWire"]),
         tests("VhostUserTests", ["VhostUser", "VirtioVsock", "Virtio", "GuestMemory", "LinuxSys"]),
-        tests("KVMTests", ["KVM", "LinuxSys"]),
+        tests("KVMTests", ["KVM", "CKVM", "LinuxSys"]),
         tests("QEMUDriverTests", ["QEMUDriver", "VMDriver", "LinuxSys", "JSON"]),
         tests("StateStoreTests", ["StateStore", "OCISpec", "LinuxSys"]),
-        tests("RuntimeTests", ["Runtime", "OCISpec", "AgentProtocol", "LinuxSys", "JSON"]),
+        tests("RuntimeTests", ["Runtime", "KVM", "OCISpec", "AgentProtocol", "LinuxSys", "JSON"]),
         tests("EndToEndTests", ["LinuxSys", "Spawn", "JSON"]),
     ]
 )

@@ -47,13 +47,13 @@ struct QEMUPlan {
     /// The kernel's command line: what the machine needs, what saves time, then the administrator's.
     private var kernelParameters: [String] {
         // reboot=t with -no-reboot: a triple fault ends QEMU at once. panic=-1: so does a panic.
-        var parameters = ["console=ttyS0", "loglevel=3", "reboot=t", "panic=-1", "SWIFT_ROOT=/"]
+        var parameters = ["console=ttyS0", "loglevel=3", "reboot=t", "panic=-1", "nomodule", "SWIFT_ROOT=/"]
         if plan.accelerator == .emulation {
             // The TSC ticks at the host's rate; measuring it against the emulated PIT fails now and then.
             if let kilohertz = plan.tscKilohertz { parameters.append("tsc_early_khz=\(kilohertz)") }
             // tsc=reliable: on a busy host the emulated CPU stands still for a while, which the clock's watchdog takes for
             // a broken TSC; it then falls back to jiffies, and sleeps last seconds.
-            parameters += ["tsc=reliable", "noapictimer", "noreplace-smp", "mitigations=off"]
+            parameters += ["tsc=reliable", "no_timer_check", "noapictimer", "noreplace-smp", "mitigations=off"]
         }
         return parameters + plan.kernelParameters
     }

@@ -59,12 +59,8 @@ public struct Bundle: Sendable {
         return rootfs
     }
 
-    /// The binds' sources on the host, by their index in `mounts`. A relative source is relative to the bundle.
-    public var binds: [(mount: Int, source: String)] {
-        spec.mounts.enumerated().filter(\.element.isBind).map { index, mount in
-            (index, mount.source.hasPrefix("/") ? mount.source : path + "/" + mount.source)
-        }
-    }
+    /// The binds' sources on the host, by their index in `mounts`.
+    public var binds: [(mount: Int, source: String)] { spec.bindSources(bundle: path) }
 
     private func checkBinds() throws(RuntimeError) {
         for (index, source) in binds {
@@ -78,6 +74,16 @@ public struct Bundle: Sendable {
                     "mounts[\(index)] (\(spec.mounts[index].destination)): source \(source) is neither a directory nor a "
                         + "file; binding sockets and devices of the host is not supported")
             }
+        }
+    }
+}
+
+extension Spec {
+    /// The sources of the bind mounts on the host, by their index in `mounts`. A relative source is relative to the
+    /// bundle.
+    func bindSources(bundle: String) -> [(mount: Int, source: String)] {
+        mounts.enumerated().filter(\.element.isBind).map { index, mount in
+            (index, mount.source.hasPrefix("/") ? mount.source : bundle + "/" + mount.source)
         }
     }
 }

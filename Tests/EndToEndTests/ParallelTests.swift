@@ -49,7 +49,7 @@ extension EndToEnd {
                     #expect(outcome.code == 1)
                     #expect(outcome.err == "kvm-runtime: container with given ID already exists: \(host.id)\n")
                 }
-                let winner = try #require(runs.first(where: \.isRunning))
+                let winner = try #require(runs.first { $0.isRunning })
                 winner.write("won\n")
                 #expect(try winner.finish().out == "won\n")
             }

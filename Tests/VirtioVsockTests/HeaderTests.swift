@@ -65,6 +65,9 @@ import Testing
 
     @Test func creditOfTheGuest() {
         var credit = Credit(window: 100)
+        var told = VsockHeader()
+        told.bufferSize = 1000
+        credit.told(told)
         #expect(accepts(60, &credit))
         #expect(!accepts(41, &credit))
         #expect(accepts(40, &credit))
@@ -79,6 +82,21 @@ import Testing
         #expect(header.bufferSize == 100 && header.forwardCount == 50 && !credit.updateIsDue)
         #expect(accepts(50, &credit))
         #expect(!accepts(1, &credit))
+    }
+
+    @Test func aGuestWithASmallBufferIsToldEarlier() {
+        // Linux sends no more than its own buffer holds; waiting for half of our window would wait for ever.
+        var credit = Credit(window: 100_000)
+        for (buffer, due) in [(1000, 500), (2, 1), (1, 1), (0, 1), (.max, 50_000)] as [(UInt32, UInt32)] {
+            var told = VsockHeader()
+            told.bufferSize = buffer
+            credit.told(told)
+            credit.announce(in: &told)
+            credit.forward(due - 1)
+            #expect(!credit.updateIsDue)
+            credit.forward(1)
+            #expect(credit.updateIsDue)
+        }
     }
 
     @Test func creditWraps() {

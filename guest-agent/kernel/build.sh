@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # Builds the guest kernel: vmlinux, stripped, to be booted by its PVH note.
 #
-#     build.sh [--tcg|--lab] OUTPUT     put the kernel at OUTPUT (written only if it differs)
-#     build.sh [--tcg|--lab] --path     print where it lies in the cache
+#     build.sh [--lab] OUTPUT     put the kernel at OUTPUT (written only if it differs)
+#     build.sh [--lab] --path     print where it lies in the cache
 #
-# Both build it first if the cache does not have it. --tcg adds tcg.fragment, for guests that are translated rather
-# than virtualized; --lab adds lab.fragment, for the outer guest of the nested lab.
+# Both build it first if the cache does not have it. --lab adds lab.fragment, for the outer guest of the nested lab.
 #
 # Variables:
 #     KERNEL_SOURCE       a kernel source tree or tarball; else Debian's /usr/src/linux-source-6.1.tar.xz
@@ -29,7 +28,7 @@ work=
 compiling=
 
 usage() {
-    echo "usage: ${0##*/} [--tcg|--lab] OUTPUT | [--tcg|--lab] --path" >&2
+    echo "usage: ${0##*/} [--lab] OUTPUT | [--lab] --path" >&2
     exit 2
 }
 
@@ -216,8 +215,8 @@ install_if_different() {
 
 # ---------------------------------------------------------------------------------------------------- main
 
-if [[ ${1:-} == --tcg || ${1:-} == --lab ]]; then
-    fragments+=("$here/${1#--}.fragment")
+if [[ ${1:-} == --lab ]]; then
+    fragments+=("$here/lab.fragment")
     shift
 fi
 [[ $# -eq 1 && -n $1 && ($1 == --path || $1 != -*) ]] || usage

@@ -32,6 +32,7 @@ final class AgentLink {
 
     /// Sends a request; `answer` is called once, with what the agent said.
     func send(_ message: HostMessage, answer: @escaping Answer) {
+        guard token != nil else { return answer(.failure(RuntimeError("the connection to the agent is gone"))) }
         let request = nextRequest
         nextRequest &+= 1
         waiting[request] = answer

@@ -13,8 +13,6 @@ struct LaunchRequest: Equatable, Sendable {
     var id: String
     var bundle: String
     var rootfs: String
-    /// The sources of the bind mounts on the host, by their index in `mounts`.
-    var binds: [Int: String]
     /// Ends, and removes everything, when whoever launched it goes away (`run` in the foreground).
     var followsLauncher: Bool
     /// Removes the container's directory when the container has ended.
@@ -38,7 +36,6 @@ struct LaunchRequest: Equatable, Sendable {
     var json: JSONValue {
         [
             "root": .string(root), "id": .string(id), "bundle": .string(bundle), "rootfs": .string(rootfs),
-            "binds": JSONValue(Dictionary(uniqueKeysWithValues: binds.map { (String($0.key), $0.value) })),
             "followsLauncher": .bool(followsLauncher), "removesAtExit": .bool(removesAtExit),
             "consoleSocket": .bool(consoleSocket), "debug": .bool(debug), "accelerated": .bool(accelerated),
             "tscKilohertz": JSONValue(tscKilohertz ?? 0), "vcpus": JSONValue(vcpus),
@@ -54,11 +51,6 @@ struct LaunchRequest: Equatable, Sendable {
         id = try fields["id"].string()
         bundle = try fields["bundle"].string()
         rootfs = try fields["rootfs"].string()
-        binds = [:]
-        for (index, source) in try fields["binds"].stringMap() {
-            guard let number = Int(index) else { throw fields["binds"].error("\(index) is no index") }
-            binds[number] = source
-        }
         followsLauncher = try fields["followsLauncher"].bool()
         removesAtExit = try fields["removesAtExit"].bool()
         consoleSocket = try fields["consoleSocket"].bool()
@@ -69,7 +61,7 @@ struct LaunchRequest: Equatable, Sendable {
         vcpus = try fields["vcpus"].int()
         memoryMiB = try fields["memoryMiB"].int()
         kernelParameters = try fields["kernelParameters"].strings()
-        bootTimeout = try fields["bootTimeout"].int()
+        bootTimeout = try fields["bootTimeout"].int(in: 1...86400)
         kernel = try fields["kernel"].string()
         initramfs = try fields["initramfs"].string()
         vmm = try fields["vmm"].string()
@@ -85,7 +77,6 @@ struct LaunchRequest: Equatable, Sendable {
         self.id = id
         self.bundle = bundle.path
         rootfs = bundle.rootfs
-        binds = Dictionary(uniqueKeysWithValues: bundle.binds.map { ($0.mount, $0.source) })
         followsLauncher = false
         removesAtExit = false
         consoleSocket = false

@@ -105,9 +105,10 @@ final class Supervisor {
 
     private var machinePlan: VMPlan {
         let trees = [VMPlan.SharedTree(source: request.rootfs, target: "rootfs", readOnly: false, recursive: true)]
-        let binds = request.binds.sorted { $0.key < $1.key }.map { index, source in
+        let binds = spec.bindSources(bundle: request.bundle).map { index, source in
             VMPlan.SharedTree(
-                source: source, target: Self.bindPath(index), readOnly: spec.mounts[index].isReadOnly, recursive: true)
+                source: source, target: Self.bindPath(index), readOnly: spec.mounts[index].isReadOnly,
+                recursive: spec.mounts[index].isRecursive)
         }
         return VMPlan(
             name: id.text, accelerator: request.accelerated ? .kvm : .emulation, vcpus: request.vcpus,
@@ -191,7 +192,9 @@ final class Supervisor {
             stdio.events = { [unowned self] in stdioEvent($0) }
             let create = CreateContainer(
                 container: id.text, spec: GuestSpec.bytes(spec), shareTag: "kvmfs", rootfs: "rootfs",
-                binds: request.binds.keys.sorted().map { .init(mount: UInt32($0), path: Self.bindPath($0)) },
+                binds: spec.bindSources(bundle: request.bundle).map { index, _ in
+                    .init(mount: UInt32(index), path: Self.bindPath(index))
+                },
                 stdio: stdio.plan)
             agent?.send(.create(create)) { [unowned self] in containerCreated($0) }
             stdio.open()

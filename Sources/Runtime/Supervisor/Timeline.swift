@@ -107,7 +107,7 @@ public struct Timeline: Sendable {
             text += Self.column(phase.begin - start) + Self.column(phase.end - phase.begin) + "  " + phase.title + "\n"
         }
         for (name, microseconds) in processorTimes.sorted(by: { $0.key < $1.key }) {
-            text += "         " + Self.column(microseconds * 1000) + "  processor time: " + name + "\n"
+            text += "         " + Self.column(microseconds.multipliedReportingOverflow(by: 1000).partialValue) + "  processor time: " + name + "\n"
         }
         return text
     }

@@ -42,8 +42,12 @@ extension ControlEvent {
 }
 
 extension Mount {
-    /// Whether a bind is read-only, so that the host need not trust the guest with it.
+    /// Whether a bind is read-only, so that the host need not trust the guest with it. As with runc, what is mounted below
+    /// the source is not.
     var isReadOnly: Bool { parsedOptions.setFlags.contains(.readOnly) }
+
+    /// Whether a bind takes along what is mounted below its source.
+    var isRecursive: Bool { parsedOptions.setFlags.contains(.recursive) }
 }
 
 /// config.json as the guest gets it.

@@ -48,7 +48,12 @@ struct Credit {
         announced = forwarded
     }
 
-    /// Enough was handed on for the guest to be told in a packet of its own. Half a window: it never comes to a stop
-    /// while we keep up, and one packet serves many.
-    var updateIsDue: Bool { forwarded &- announced >= window / 2 }
+    /// Enough was handed on for the guest to be told in a packet of its own. Half of what it sends at most without
+    /// hearing from us: it never comes to a stop while we keep up, and one packet serves many.
+    ///
+    /// That is not always our window: Linux (2026) sends no more than its own buffer holds, however large the peer's is.
+    var updateIsDue: Bool {
+        let step = max(min(window, peerWindow) / 2, 1)
+        return forwarded &- announced >= step
+    }
 }

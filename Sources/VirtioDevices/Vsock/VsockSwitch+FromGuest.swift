@@ -41,7 +41,7 @@ extension VsockSwitch {
         case (.shutdown, .established):
             guestEnded(connection, ShutdownFlags(rawValue: header.flags))
         case (.creditUpdate, .established):
-            list(connection)
+            settle(connection)
         case (.creditRequest, .established):
             connection.owed.insert(.creditUpdate)
             list(connection)

@@ -73,10 +73,13 @@ final class TestContainer {
         var fds: [CInt] = [-1, -1]
         _ = try once { pipe(&fds) }
         let reader = FileDescriptor(owning: fds[0])
-        var writer: FileDescriptor? = FileDescriptor(owning: fds[1])
-        let child = try JailChild(try JailPlan(spec, in: place), stdin: nil, stdout: fds[1], stderr: fds[1], cgroup: nil)
-        writer = nil
-        _ = writer == nil
+        // Gone with the scope: else the reader would never see the end.
+        let child: JailChild
+        do {
+            let writer = FileDescriptor(owning: fds[1])
+            child = try JailChild(
+                try JailPlan(spec, in: place), stdin: nil, stdout: writer.raw, stderr: writer.raw, cgroup: nil)
+        }
         var result = Result()
         var terminal: SharedDescriptor?
         var isClosed = false
