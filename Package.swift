@@ -9,9 +9,11 @@ func room(_ name: String, _ dependencies: [Target.Dependency] = [], path: String
 }
 
 func shim(_ name: String) -> Target {
-    .target(name: name, path: "Sources/\(name)", cSettings: [
-        .define("_GNU_SOURCE"), .treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra"),
-    ])
+    .target(
+        name: name, path: "Sources/\(name)",
+        cSettings: [
+            .define("_GNU_SOURCE"), .treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra"),
+        ])
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -41,17 +43,18 @@ let package = Package(
         room("AgentProtocol"),
         room("GuestMemory", ["LinuxSys", "CLinux"]),
         room("Virtio", ["GuestMemory"]),
-        room("VirtioVsock", ["Virtio", "VMMWire", "LinuxSys"], path: "Sources/VirtioDevices/Vsock"),
-        room("VhostUser", ["VirtioVsock", "Virtio", "GuestMemory", "LinuxSys"]),
+        room("VirtioVsock", ["Virtio", "GuestMemory", "VMMWire", "LinuxSys"], path: "Sources/VirtioDevices/Vsock"),
+        room("VhostUser", ["Virtio", "GuestMemory", "LinuxSys"]),
         room("KVM", ["CKVM", "LinuxSys"]),
         room("VMMWire"),
         room("VMDriver", ["LinuxSys"]),
-        room("QEMUDriver", ["VMDriver", "VMMWire", "LinuxSys", "Spawn", "JSON"]),
+        room("QEMUDriver", ["VMDriver", "LinuxSys", "Spawn", "JSON"]),
         room("StateStore", ["LinuxSys", "OCISpec", "JSON"]),
         room(
             "Runtime",
             [
-                "LinuxSys", "Spawn", "JSON", "OCISpec", "AgentProtocol", "KVM", "VMMWire", "VMDriver", "QEMUDriver", "StateStore",
+                "CLinux", "LinuxSys", "Spawn", "JSON", "OCISpec", "AgentProtocol", "KVM", "VMMWire", "VMDriver",
+                "QEMUDriver", "StateStore",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         .executableTarget(
@@ -71,9 +74,10 @@ let package = Package(
         tests("OCISpecTests", ["OCISpec", "JSON"]),
         tests("AgentProtocolTests", ["AgentProtocol"]),
         tests("VirtioTests", ["Virtio", "GuestMemory", "LinuxSys"]),
-        tests("VirtioVsockTests", ["VirtioVsock", "Virtio", "GuestMemory", "LinuxSys"]),
+        tests("VirtioVsockTests", ["VirtioVsock", "VMMWire", "Virtio", "GuestMemory", "LinuxSys"]),
         tests("VMMWireTests", ["VMMWire"]),
-        tests("VhostUserTests", ["VhostUser", "VirtioVsock", "Virtio", "GuestMemory", "LinuxSys"]),
+        tests(
+            "VhostUserTests", ["VhostUser", "VirtioVsock", "Virtio", "GuestMemory", "LinuxSys", "CLinux"]),
         tests("KVMTests", ["KVM", "CKVM", "LinuxSys"]),
         tests("QEMUDriverTests", ["QEMUDriver", "VMDriver", "LinuxSys", "JSON"]),
         tests("StateStoreTests", ["StateStore", "OCISpec", "LinuxSys"]),

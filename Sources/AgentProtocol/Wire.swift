@@ -110,7 +110,9 @@ public struct WireReader {
         return text
     }
 
-    public mutating func optional<T: FixedWidthInteger>(_ field: String, _ type: T.Type = T.self) throws(WireError) -> T? {
+    public mutating func optional<T: FixedWidthInteger>(_ field: String, _ type: T.Type = T.self) throws(WireError)
+        -> T?
+    {
         try bool(field) ? try integer(T.self) : nil
     }
 

@@ -23,7 +23,9 @@ public struct EventDescriptor: ~Copyable, Sendable {
     @discardableResult
     public func drain() throws(Errno) -> UInt64 {
         var count: UInt64 = 0
-        do throws(Errno) { _ = try retrying { CLinux.read(raw, &count, 8) } } catch .wouldBlock { return 0 } catch { throw error }
+        do throws(Errno) { _ = try retrying { CLinux.read(raw, &count, 8) } } catch .wouldBlock { return 0 } catch {
+            throw error
+        }
         return count
     }
 }

@@ -11,7 +11,9 @@ public enum File {
 
     public static func isExecutable(_ path: String) -> Bool { access(path, X_OK) == 0 && !isDirectory(path) }
 
-    public static func isDirectory(_ path: String) -> Bool { mode(path).map { $0 & mode_t(S_IFMT) == mode_t(S_IFDIR) } ?? false }
+    public static func isDirectory(_ path: String) -> Bool {
+        mode(path).map { $0 & mode_t(S_IFMT) == mode_t(S_IFDIR) } ?? false
+    }
 
     /// st_mode, symlinks followed; nil when there is nothing.
     public static func mode(_ path: String) -> mode_t? {

@@ -47,7 +47,9 @@ public struct FileDescriptor: ~Copyable, Sendable {
     public func read(upTo count: Int) throws(Errno) -> [UInt8] {
         var failure: Errno?
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            do throws(Errno) { filled = try read(into: UnsafeMutableRawBufferPointer(buffer)) } catch { failure = error }
+            do throws(Errno) { filled = try read(into: UnsafeMutableRawBufferPointer(buffer)) } catch {
+                failure = error
+            }
         }
         if let failure { throw failure }
         return bytes

@@ -5,7 +5,8 @@ public enum IdleMemory {
     /// Gives up the pages of this program's own code that were needed to start: argument parsing, decoding, whatever lay
     /// around it on disk. They come back from the page cache, one by one, if they are wanted again.
     public static func releaseCode() {
-        guard let path = try? File.readLink("/proc/self/exe"), let maps = try? File.read("/proc/self/maps", limit: 1 << 20)
+        guard let path = try? File.readLink("/proc/self/exe"),
+            let maps = try? File.read("/proc/self/maps", limit: 1 << 20)
         else { return }
         for line in String(decoding: maps, as: UTF8.self).split(separator: "\n") where line.hasSuffix(path) {
             let fields = line.split(separator: " ", maxSplits: 2)

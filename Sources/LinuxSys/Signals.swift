@@ -46,7 +46,9 @@ public enum Signals {
     /// Every signal that a process can catch and that means something from outside: not KILL and STOP, not those
     /// that the CPU raises, not the two that glibc keeps.
     public static var forwardable: [CInt] {
-        let kept: Set<CInt> = [SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGCHLD, SIGPIPE, 32, 33]
+        let kept: Set<CInt> = [
+            SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGCHLD, SIGPIPE, 32, 33,
+        ]
         return (1...64).filter { !kept.contains($0) }
     }
 

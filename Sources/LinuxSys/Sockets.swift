@@ -85,7 +85,9 @@ public enum Sockets {
 
     /// Sends `bytes` as one message with descriptors (SCM_RIGHTS); returns how many bytes were taken.
     @discardableResult
-    public static func send(_ bytes: [UInt8], descriptors: [CInt], over socket: borrowing FileDescriptor) throws(Errno) -> Int {
+    public static func send(_ bytes: [UInt8], descriptors: [CInt], over socket: borrowing FileDescriptor) throws(Errno)
+        -> Int
+    {
         try once { clinux_send_fds(socket.raw, bytes, bytes.count, descriptors, descriptors.count, 0) }
     }
 
@@ -143,13 +145,17 @@ extension Sockets {
     }
 
     /// Writes what fits (MSG_DONTWAIT), whatever the socket's own flags are.
-    public static func sendNow(_ bytes: [UInt8], from offset: Int, over socket: borrowing FileDescriptor) throws(Errno) -> Int {
+    public static func sendNow(_ bytes: [UInt8], from offset: Int, over socket: borrowing FileDescriptor) throws(Errno)
+        -> Int
+    {
         var result = 0
         var failure: Errno?
         let flags = CInt(MSG_DONTWAIT) | CInt(MSG_NOSIGNAL)
         bytes.withUnsafeBytes { buffer in
             let part = UnsafeRawBufferPointer(rebasing: buffer.dropFirst(offset))
-            do throws(Errno) { result = try retrying { CLinux.send(socket.raw, part.baseAddress, part.count, flags) } } catch {
+            do throws(Errno) {
+                result = try retrying { CLinux.send(socket.raw, part.baseAddress, part.count, flags) }
+            } catch {
                 failure = error
             }
         }

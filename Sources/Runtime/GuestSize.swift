@@ -47,7 +47,8 @@ enum CPUSet {
         var seen = Set<Int>()
         for part in list.split(whereSeparator: { $0 == "," || $0 == " " }) {
             let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
-            guard let first = ends.first ?? nil, let last = ends.last ?? nil, ends.count <= 2, first >= 0, last >= first,
+            guard let first = ends.first ?? nil, let last = ends.last ?? nil, ends.count <= 2, first >= 0,
+                last >= first,
                 last < 8192
             else { return nil }
             seen.formUnion(first...last)

@@ -24,8 +24,10 @@ public struct Assets: Equatable, Sendable {
     /// - Throws: names the first that is missing and says what to do.
     public func requireAll() throws(RuntimeError) {
         try require(qemu, "QEMU", "install it (Debian: apt-get install qemu-system-x86) or set paths.qemu")
-        try require(virtiofsd, "virtiofsd", "install it (Debian: apt-get install qemu-system-common) or set paths.virtiofsd")
-        try require(vmm, "kvm-vmm", "it belongs beside kvm-runtime: run `make build` or `make install`, or set paths.vmm")
+        try require(
+            virtiofsd, "virtiofsd", "install it (Debian: apt-get install qemu-system-common) or set paths.virtiofsd")
+        try require(
+            vmm, "kvm-vmm", "it belongs beside kvm-runtime: run `make build` or `make install`, or set paths.vmm")
         try require(kernel, "the guest kernel", "run `make build`, or name one with --kernel or paths.kernel")
         try require(initramfs, "the guest's agent", "run `make build`, or name one with --initramfs or paths.initramfs")
     }

@@ -102,7 +102,9 @@ final class ControlChannel {
     /// - Throws: `wouldBlock` when there is none yet and the socket doesn't block.
     func receive() throws(Errno) -> JSONValue? {
         let bytes: [UInt8]
-        do throws(Errno) { bytes = try socket.descriptor.read(upTo: Self.longest) } catch .connectionReset { return nil } catch { throw error }
+        do throws(Errno) { bytes = try socket.descriptor.read(upTo: Self.longest) } catch .connectionReset {
+            return nil
+        } catch { throw error }
         if bytes.isEmpty { return nil }
         do throws(JSONError) { return try JSONValue.parse(bytes) } catch { throw Errno.ioError }
     }

@@ -47,7 +47,9 @@ final class StreamDialer {
     private func progress(_ dial: Dial, stream id: UInt32) -> Result<SharedDescriptor, RuntimeError>? {
         do throws(Errno) {
             let bytes = try dial.socket.descriptor.read(upTo: VsockConnectReply.byteCount - dial.reply.count)
-            if bytes.isEmpty { return .failure(RuntimeError("can't reach the guest's agent: kvm-vmm closed the connection")) }
+            if bytes.isEmpty {
+                return .failure(RuntimeError("can't reach the guest's agent: kvm-vmm closed the connection"))
+            }
             dial.reply += bytes
             guard dial.reply.count == VsockConnectReply.byteCount else { return nil }
             guard let reply = VsockConnectReply(dial.reply) else {

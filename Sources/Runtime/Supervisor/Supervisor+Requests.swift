@@ -34,7 +34,8 @@ extension Supervisor {
         switch request {
         case .start:
             guard phase == .created else {
-                return answer(.failed(message: "cannot start a container that is not created", exitCode: 1, console: []))
+                return answer(
+                    .failed(message: "cannot start a container that is not created", exitCode: 1, console: []))
             }
             startWaiters.append(answer)
             start()

@@ -21,7 +21,9 @@ public struct TimelineMark: Equatable, Sendable {
 
     init(decoding cursor: JSONCursor) throws(JSONFieldError) {
         let fields = try cursor.object()
-        guard let known = Name(rawValue: try fields["name"].string()) else { throw fields["name"].error("unknown mark") }
+        guard let known = Name(rawValue: try fields["name"].string()) else {
+            throw fields["name"].error("unknown mark")
+        }
         name = known
         time = try fields["time"].int()
     }
@@ -107,7 +109,9 @@ public struct Timeline: Sendable {
             text += Self.column(phase.begin - start) + Self.column(phase.end - phase.begin) + "  " + phase.title + "\n"
         }
         for (name, microseconds) in processorTimes.sorted(by: { $0.key < $1.key }) {
-            text += "         " + Self.column(microseconds.multipliedReportingOverflow(by: 1000).partialValue) + "  processor time: " + name + "\n"
+            text +=
+                "         " + Self.column(microseconds.multipliedReportingOverflow(by: 1000).partialValue)
+                + "  processor time: " + name + "\n"
         }
         return text
     }

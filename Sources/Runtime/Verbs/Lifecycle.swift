@@ -21,7 +21,9 @@ public enum Kill {
         _ context: RuntimeContext, id text: String, signal word: String, all: Bool
     ) throws(RuntimeError) {
         let (id, record) = try context.record(text)
-        guard let signal = Signals.number(of: word) else { throw RuntimeError("unknown signal \(word.debugDescription)") }
+        guard let signal = Signals.number(of: word) else {
+            throw RuntimeError("unknown signal \(word.debugDescription)")
+        }
         switch record.currentStatus {
         case .created, .running, .paused:
             try Ask.supervisor(of: id, in: context.store, .signal(signal, all: all))
