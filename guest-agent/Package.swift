@@ -1,9 +1,9 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 import PackageDescription
 
 /// The agent: the first process of every guest. A package of its own because it is built statically and small; it
 /// shares the wire and the runtime-spec's types with the host (AgentRooms of the package above).
-let strict: [SwiftSetting] = [.swiftLanguageMode(.v6)]
+let strict: [SwiftSetting] = [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]
 
 func shared(_ name: String) -> Target.Dependency { .product(name: name, package: "kvm-runtime") }
 
@@ -12,7 +12,11 @@ func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 }
 
 func shim(_ name: String) -> Target {
-    .target(name: name, cSettings: [.define("_GNU_SOURCE")])
+    .target(
+        name: name,
+        cSettings: [
+            .define("_GNU_SOURCE"), .treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra"),
+        ])
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {

@@ -74,6 +74,10 @@ static int release_segments(struct dl_phdr_info *object, size_t size, void *unus
 
 void clinux_release_code_pages(void) { dl_iterate_phdr(release_segments, NULL); }
 
+int clinux_get_descriptor_limit(struct rlimit *limit) { return getrlimit(RLIMIT_NOFILE, limit); }
+
+int clinux_set_descriptor_limit(const struct rlimit *limit) { return setrlimit(RLIMIT_NOFILE, limit); }
+
 int clinux_drop_capabilities(void) {
     // The bounding set needs CAP_SETPCAP; without it there is nothing that could be gained from it either.
     for (int capability = 0; capability <= 63; capability++) {

@@ -47,6 +47,15 @@ extension ProcessControl {
         }
     }
 
+    /// Allows as many as `count` descriptors, or as many as the hard limit does.
+    public static func allowDescriptors(_ count: UInt64) throws(Errno) {
+        var limit = rlimit()
+        _ = try once { clinux_get_descriptor_limit(&limit) }
+        guard limit.rlim_cur < count else { return }
+        limit.rlim_cur = min(rlim_t(count), limit.rlim_max)
+        _ = try once { clinux_set_descriptor_limit(&limit) }
+    }
+
     /// exit(3).
     public static func exit(_ code: CInt) -> Never { CLinux.exit(code) }
 

@@ -31,7 +31,7 @@ public struct QEMUDriver: VMDriver {
         _ plan: VMPlan, in directory: SandboxDirectory, loop: EventLoop, events: @escaping (VMEvent) -> Void
     ) throws(VMError) -> any VirtualMachine {
         do {
-            let machine = try QEMUMachine(loop: loop, events: events)
+            let machine = QEMUMachine(loop: loop, events: events)
             do {
                 try launch(plan, directory, machine)
             } catch {
@@ -52,7 +52,7 @@ public struct QEMUDriver: VMDriver {
 
     private func launch(_ plan: VMPlan, _ directory: SandboxDirectory, _ machine: QEMUMachine) throws {
         let null = try FileDescriptor.open("/dev/null", O_RDWR)
-        let complaints = machine.complaintsDescriptor
+        let complaints = (qemu: try Complaints(), vmm: try Complaints(), virtiofsd: try Complaints())
 
         // QEMU first: it loads the kernel while the back ends start, and waits for them by itself.
         let control = try Sockets.pair()
@@ -62,23 +62,27 @@ public struct QEMUDriver: VMDriver {
         var qemu = Program(
             path: programs.qemu, arguments: QEMUPlan(plan: plan).arguments,
             descriptors: [
-                0: null.raw, 1: complaints, 2: complaints,
+                0: null.raw, 1: complaints.qemu.descriptor, 2: complaints.qemu.descriptor,
                 QEMUPlan.Inherited.control: control.second.raw, QEMUPlan.Inherited.console: console.second.raw,
                 QEMUPlan.Inherited.vsock: vsock.second.raw, QEMUPlan.Inherited.share: share.connection.raw,
             ])
         qemu.noNewPrivileges = true
-        machine.add("qemu", try qemu.start())
+        machine.add("qemu", try qemu.start(), complaints.qemu)
 
         var vmm = Program(
             path: programs.vmm,
             arguments: [
                 "vsock", "--vhost-user-fd", "3", "--directory-fd", "4", "--cid", "\(Self.guestCID)",
             ],
-            descriptors: [0: null.raw, 1: complaints, 2: complaints, 3: vsock.first.raw, 4: directory.descriptor.raw])
+            descriptors: [
+                0: null.raw, 1: complaints.vmm.descriptor, 2: complaints.vmm.descriptor, 3: vsock.first.raw,
+                4: directory.descriptor.raw,
+            ])
         vmm.noNewPrivileges = true
-        machine.add("kvm-vmm", try vmm.start())
+        machine.add("kvm-vmm", try vmm.start(), complaints.vmm)
 
-        machine.add("virtiofsd", try virtiofsd(plan, directory, share, null.raw, complaints).start())
+        let virtiofsd = virtiofsd(plan, directory, share, null.raw, complaints.virtiofsd.descriptor)
+        machine.add("virtiofsd", try virtiofsd.start(), complaints.virtiofsd)
         try machine.attach(control: control.first.duplicate(), console: console.first.duplicate())
     }
 

@@ -8,13 +8,15 @@ final class QEMUMachine: VirtualMachine {
     private final class Member {
         let name: String
         let process: ChildProcess
+        let complaints: Complaints
         var token: EventLoop.Token?
         var reaped = false
         var processorTime: UInt64 = 0
 
-        init(name: String, process: consuming ChildProcess) {
+        init(name: String, process: consuming ChildProcess, complaints: Complaints) {
             self.name = name
             self.process = process
+            self.complaints = complaints
         }
     }
 
@@ -29,21 +31,10 @@ final class QEMUMachine: VirtualMachine {
     /// The guest ended the machine (QMP said so): QEMU's exit that follows is no failure.
     private var guestEnded = false
     private var ended = false
-    private let complaintsReader: FileDescriptor
-    private let complaintsWriter: FileDescriptor
 
-    /// Where the machine's processes write their stderr.
-    var complaintsDescriptor: CInt { complaintsWriter.raw }
-
-    init(loop: EventLoop, events: @escaping (VMEvent) -> Void) throws(Errno) {
+    init(loop: EventLoop, events: @escaping (VMEvent) -> Void) {
         self.loop = loop
         self.events = events
-        let pipe = try Pipes.make()
-        complaintsReader = try pipe.reader.duplicate()
-        complaintsWriter = try pipe.writer.duplicate()
-        try complaintsReader.setNonBlocking()
-        // A process that complains without end must not block on us: what doesn't fit is lost.
-        try complaintsWriter.setNonBlocking()
     }
 
     var processes: [(name: String, pid: pid_t)] { members.map { ($0.name, $0.process.pid) } }
@@ -52,8 +43,8 @@ final class QEMUMachine: VirtualMachine {
         members.filter(\.reaped).map { ($0.name, $0.processorTime) }
     }
 
-    func add(_ name: String, _ process: consuming ChildProcess) {
-        members.append(Member(name: name, process: process))
+    func add(_ name: String, _ process: consuming ChildProcess, _ complaints: Complaints) {
+        members.append(Member(name: name, process: process, complaints: complaints))
     }
 
     func attach(control: consuming FileDescriptor, console: consuming FileDescriptor) throws(Errno) {
@@ -130,15 +121,8 @@ final class QEMUMachine: VirtualMachine {
         readControl()
         readConsole()
         let orderly = member.name == "qemu" && status == .exited(code: 0) && guestEnded
-        events(.ended(orderly ? .guestReset : .processDied(name: member.name, status: status, complaint: complaints)))
-    }
-
-    private var complaintsSeen: [UInt8] = []
-
-    var complaints: String {
-        while let bytes = try? complaintsReader.read(upTo: 65536), !bytes.isEmpty { complaintsSeen += bytes }
-        if complaintsSeen.count > 8192 { complaintsSeen.removeFirst(complaintsSeen.count - 8192) }
-        return String(decoding: complaintsSeen, as: UTF8.self)
+        let words = member.complaints.last
+        events(.ended(orderly ? .guestReset : .processDied(name: member.name, status: status, complaint: words)))
     }
 
     func kill() {

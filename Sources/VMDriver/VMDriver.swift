@@ -30,8 +30,6 @@ public protocol VMDriver {
 public protocol VirtualMachine: AnyObject {
     /// Kills every process of the machine at once and reaps them. Idempotent.
     func kill()
-    /// What the hypervisor and its helpers wrote to stderr, the last lines of it.
-    var complaints: String { get }
     /// Microseconds of processor time by process, of those that have been reaped.
     var processorTimes: [(name: String, microseconds: UInt64)] { get }
     /// pids by name, for people and measurements.

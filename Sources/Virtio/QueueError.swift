@@ -13,7 +13,7 @@ public enum QueueError: Error, Equatable, Sendable {
     /// More descriptors than the queue has: a loop.
     case chainTooLong
     case zeroLength
-    /// A chain of more than 2^32 - 1 bytes (virtio 1.2 §2.7.4.2… the used length has 32 bits).
+    /// A chain of more than 2^32 - 1 bytes, readable or writable: the used ring's length has 32 bits (§2.7.8).
     case tooManyBytes
     /// A descriptor is outside of guest memory.
     case outOfRange(address: UInt64, count: UInt32)

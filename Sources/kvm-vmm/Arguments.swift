@@ -25,7 +25,9 @@ struct Arguments {
             guard let text = rest.popFirst(), let number = UInt64(text), number <= UInt64(Int32.max) else {
                 throw Problem(text: "\(name) needs a number")
             }
-            guard numbers.updateValue(number, forKey: name) == nil else { throw Problem(text: "\(name) is given twice") }
+            guard numbers.updateValue(number, forKey: name) == nil else {
+                throw Problem(text: "\(name) is given twice")
+            }
         }
         guard let vhostUser = numbers["--vhost-user-fd"], let directory = numbers["--directory-fd"],
             let cid = numbers["--cid"]

@@ -55,6 +55,7 @@ enum Main {
         do throws(Errno) {
             try ProcessControl.dieWithParent()
             ProcessControl.ignoreBrokenPipes()
+            try ProcessControl.allowDescriptors(VsockDevice.mostDescriptors)
             try ProcessControl.closeDescriptors(except: [arguments.vhostUser, arguments.directory, arguments.log])
             step = "directory"
             let device = try VsockDevice(

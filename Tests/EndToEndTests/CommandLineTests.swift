@@ -28,7 +28,7 @@ extension EndToEnd {
                 let table = try host.command("check")
                 #expect(table.code == 1)
                 #expect(table.out.contains("missing") && table.out.contains("/no/such/file"), "\(table.out)")
-                #expect(table.lines.last?.contains("can't run") == true, "\(table.out)")
+                #expect(table.lines.last?.hasPrefix("No container can run here: ") == true, "\(table.out)")
                 let json = try host.command("check", "--json")
                 #expect(json.code == 1)
                 #expect(try JSONValue.parse(json.stdout)["canRun"] == false, "\(json.out)")

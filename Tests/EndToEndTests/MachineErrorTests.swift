@@ -60,7 +60,7 @@ extension EndToEnd {
                 let outcome = try host.run(bundle, ["--detach", "--pid-file", host.directory + "/pid"])
                 #expect(outcome.code == 127)
                 #expect(outcome.complaints.count == 1)
-                #expect(try host.state() == nil)
+                #expect(try host.status() == nil)
             }
         }
 

@@ -21,7 +21,7 @@ extension EndToEnd {
                         echo memory=$(cat /sys/fs/cgroup/memory.max); echo pids=$(cat /sys/fs/cgroup/pids.max)
                         echo guest=$(awk '/^MemTotal:/ { print ($2 > 66000 && $2 < 200000) }' /proc/meminfo)
                         # All that the limit allows is there to be had.
-                        head -c 52428800 /dev/zero >/dev/shm/file; echo used=$(wc -c </dev/shm/file)
+                        dd if=/dev/zero of=/dev/shm/file bs=64k count=800 2>/dev/null; echo used=$(wc -c </dev/shm/file)
                         (for i in $(seq 30); do sleep 1 & done) 2>&1 | grep -c fork | sed s/^/failed=/
                         """, limited))
                 #expect(facts["memory"] == "67108864")
@@ -36,10 +36,12 @@ extension EndToEnd {
             try Host.use { host in
                 let bundle = try host.bundle { config in
                     limited(&config)
-                    config.set("process.args", ["/bin/awk", "BEGIN { for (i = 0; ; i++) a[i] = sprintf(\"%1000d\", i) }"])
+                    config.set("process.args", ["/bin/dd", "if=/dev/zero", "of=/data/file", "bs=64k"])
+                    config.append("mounts", [
+                        "destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": ["size=512m"],
+                    ])
                 }
-                let outcome = try host.run(bundle)
-                #expect(outcome.status == .exited(code: 137))
+                #expect(try host.run(bundle).status == .exited(code: 128 + SIGKILL))
             }
         }
 

@@ -46,6 +46,13 @@ struct ConsoleTailTests {
         #expect(lines(text + "half") == (90...100).map { "line \($0)" } + ["half"])
     }
 
+    @Test("a panic is not hidden by the trace that follows it")
+    func panic() {
+        let trace = (1...30).map { "trace \($0)\n" }.joined()
+        let last = lines("a\nb\nc\nd\nKernel panic - not syncing: no init\n" + trace)
+        #expect(last == ["b", "c", "d", "Kernel panic - not syncing: no init"] + (1...8).map { "trace \($0)" })
+    }
+
     @Test("a line without end is cut, and what follows it is a line again")
     func endless() {
         var tail = ConsoleTail()

@@ -257,10 +257,12 @@ import Virtio
             do {
                 for _ in 0..<50 {
                     let request = UInt32.random(in: 0..<41, using: &random)
-                    let length = [0, 8, 8, 8, 40, 40, Int.random(in: 0..<300, using: &random)].randomElement(using: &random)
+                    let length = [0, 8, 8, 8, 40, 40, Int.random(in: 0..<300, using: &random)].randomElement(
+                        using: &random)
                     var payload = (0..<(length ?? 0)).map { _ in UInt8.random(in: 0..<3, using: &random) }
                     if !payload.isEmpty, Bool.random(using: &random) {
-                        payload[Int.random(in: 0..<payload.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
+                        payload[Int.random(in: 0..<payload.count, using: &random)] = UInt8.random(
+                            in: 0...255, using: &random)
                     }
                     let count = [0, 0, 1, 2].randomElement(using: &random) ?? 0
                     let files = (0..<count).map { _ in front.kicks[0].raw }

@@ -48,7 +48,9 @@ struct QueueFixture {
         #expect(chain.head == 2)
         #expect(chain.readable == [GuestSegment(address: data, count: 10)])
         #expect(
-            chain.writable == [GuestSegment(address: data + 100, count: 20), GuestSegment(address: data + 200, count: 30)])
+            chain.writable == [
+                GuestSegment(address: data + 100, count: 20), GuestSegment(address: data + 200, count: 30),
+            ])
         #expect(chain.readableBytes == 10 && chain.writableBytes == 50)
         #expect(try !queue.pop(into: &chain))
         queue.push(2, written: 42)
@@ -142,7 +144,9 @@ struct QueueFixture {
         for (address, count): (UInt64, UInt32) in [
             (QueueFixture.end, 1), (QueueFixture.end - 1, 2), (.max, 1), (.max, .max), (0, .max),
         ] {
-            #expect(try failure { try $0.driver.describe(0, address, count) } == .outOfRange(address: address, count: count))
+            #expect(
+                try failure { try $0.driver.describe(0, address, count) } == .outOfRange(address: address, count: count)
+            )
         }
     }
 

@@ -60,7 +60,8 @@ final class FileDescriptorBox {
     func write(_ bytes: [UInt8]) throws -> Int {
         guard let number = descriptor?.raw else { throw Errno.badFileDescriptor }
         let copy = try FileDescriptor.duplicate(of: number)
-        do throws(Errno) { return try Sockets.sendNow(bytes, from: 0, over: copy) } catch .wouldBlock { return 0 } catch {
+        do throws(Errno) { return try Sockets.sendNow(bytes, from: 0, over: copy) } catch .wouldBlock { return 0 } catch
+        {
             throw error
         }
     }

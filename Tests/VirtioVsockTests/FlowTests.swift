@@ -135,7 +135,9 @@ import Virtio
                 end.window = UInt32.random(in: 10_000...60_000, using: &random)
                 try guest.send(end.packet(.creditUpdate))
             }
-            if Bool.random(using: &random), let part = try socket.read(upTo: Int.random(in: 1...100_000, using: &random)) {
+            if Bool.random(using: &random),
+                let part = try socket.read(upTo: Int.random(in: 1...100_000, using: &random))
+            {
                 let right = toHost.takes(part)
                 try #require(right)
             }

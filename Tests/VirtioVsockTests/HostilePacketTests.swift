@@ -127,7 +127,8 @@ import Virtio
             header.operation = UInt16.random(in: 0..<9, using: &random)
             header.flags = UInt32.random(in: 0..<4, using: &random)
             header.bufferSize = [0, 1, 500, 70_000, .max].randomElement(using: &random) ?? 0
-            header.forwardCount = UInt32.random(in: 0..<2, using: &random) == 0 ? 0 : UInt32(truncatingIfNeeded: random.next())
+            header.forwardCount =
+                UInt32.random(in: 0..<2, using: &random) == 0 ? 0 : UInt32(truncatingIfNeeded: random.next())
             let payload = [UInt8](repeating: 1, count: Int.random(in: 0..<3000, using: &random))
             let wrong = UInt32.random(in: 0..<20, using: &random) == 0
             if try guest.canSend() {

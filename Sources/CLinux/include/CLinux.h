@@ -67,6 +67,9 @@ int clinux_drop_capabilities(void);
 // Unmaps the pages of all code and constants (the program's and its libraries'); what is used is mapped again from the
 // page cache when it is touched.
 void clinux_release_code_pages(void);
+// getrlimit(2) and setrlimit(2) of RLIMIT_NOFILE: the resource's type differs between C and C++ headers.
+int clinux_get_descriptor_limit(struct rlimit *limit);
+int clinux_set_descriptor_limit(const struct rlimit *limit);
 int clinux_close_range(unsigned int first, unsigned int last, unsigned int flags);
 int clinux_getrandom(void *buffer, size_t length);
 

@@ -1,7 +1,8 @@
-/// The last lines of the guest's console. The guest writes what it likes: control characters are taken out, and only so
-/// much is kept.
+/// The last lines of the guest's console, or those about its kernel's panic. The guest writes what it likes: control
+/// characters are taken out, and only so much is kept.
 struct ConsoleTail {
-    static let keptLines = 12
+    static let keptLines = 64
+    static let shownLines = 12
     static let longestLine = 200
 
     /// Called with every line that is complete.
@@ -32,6 +33,10 @@ struct ConsoleTail {
         var tail = self
         tail.follower = nil
         tail.finishLine()
-        return tail.lines
+        // Behind the kernel's last words comes a trace that is longer than what is shown.
+        if let panic = tail.lines.lastIndex(where: { $0.contains("Kernel panic") }) {
+            return Array(tail.lines[max(0, panic - 3)...].prefix(Self.shownLines))
+        }
+        return tail.lines.suffix(Self.shownLines)
     }
 }

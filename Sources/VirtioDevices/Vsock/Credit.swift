@@ -51,7 +51,7 @@ struct Credit {
     /// Enough was handed on for the guest to be told in a packet of its own. Half of what it sends at most without
     /// hearing from us: it never comes to a stop while we keep up, and one packet serves many.
     ///
-    /// That is not always our window: Linux (2026) sends no more than its own buffer holds, however large the peer's is.
+    /// That is not always our window: Linux sends no more than its own buffer holds, however large the peer's is.
     var updateIsDue: Bool {
         let step = max(min(window, peerWindow) / 2, 1)
         return forwarded &- announced >= step

@@ -11,6 +11,9 @@ public struct VsockDevice: VirtioDevice, ~Copyable {
     private var activation = Activation<VsockQueues>.inactive
     private var eventsDue = true
 
+    /// Descriptors that a process with such a device may need, with some to spare for the rest of it.
+    public static var mostDescriptors: UInt64 { UInt64(ConnectionTable.mostConnections) + 64 }
+
     /// What it has done so far.
     public var counters: VsockCounters { sockets.counters }
     public var isActive: Bool { activation.isActive }
@@ -32,7 +35,7 @@ public struct VsockDevice: VirtioDevice, ~Copyable {
     // MARK: VirtioDevice
 
     /// No VIRTIO_VSOCK_F_STREAM: without any of its bits the device is a stream device (§5.10.3), for drivers that
-    /// are older than the bit too. No indirect descriptors: two per packet don't repay the guest's allocation.
+    /// are older than the bit too. No indirect descriptors: no gain was seen, and Linux allocates a table per packet.
     public var features: VirtioFeatures { [.version1, .eventIndex] }
     public var queueCount: Int { 3 }
     public var requiredQueues: Int { 2 }

@@ -66,7 +66,9 @@ struct VsockHeader: Equatable {
     /// Writes the 44 bytes over the start of `bytes`, which has room for them.
     func encode(into bytes: inout [UInt8]) {
         func put<T: FixedWidthInteger>(_ value: T, _ offset: Int) {
-            for index in 0..<(T.bitWidth / 8) { bytes[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * index)) }
+            for index in 0..<(T.bitWidth / 8) {
+                bytes[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * index))
+            }
         }
         put(sourceCID, 0)
         put(destinationCID, 8)

@@ -53,11 +53,16 @@ final class VsockSwitch {
 
     private func acceptFromHost() {
         while listenerReady, !table.isFull {
-            guard let socket = try? Sockets.accept(listener) else {
-                listenerReady = false
+            do throws(Errno) {
+                guard let socket = try Sockets.accept(listener) else {
+                    listenerReady = false
+                    return
+                }
+                greet(table.add(socket, stage: .greeting([])))
+            } catch {
+                // No descriptor left, most likely: they wait, and the next connection that ends makes room.
                 return
             }
-            greet(table.add(socket, stage: .greeting([])))
         }
     }
 

@@ -1,6 +1,6 @@
 import AgentProtocol
-import Cgroup
 import CLinux
+import Cgroup
 import Jail
 import LinuxSys
 

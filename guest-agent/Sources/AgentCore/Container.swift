@@ -1,6 +1,6 @@
 import AgentProtocol
-import Cgroup
 import CLinux
+import Cgroup
 import Jail
 import LinuxSys
 
@@ -40,6 +40,7 @@ final class Container {
     private var hope: EventLoop.Token = 0
     private var phase: Phase
     private var exit: ContainerExit?
+    private var recheck: EventLoop.Token = 0
     /// When its last process must be gone; monotonic nanoseconds.
     private var patience: UInt64 = 0
 
@@ -211,10 +212,12 @@ final class Container {
     private func waitForOthers() {
         guard exit != nil, patience > 0 else { return }
         if cgroup.isPopulated, Clock.monotonicNanoseconds() < patience {
-            loop.after(milliseconds: 5) { [self] in waitForOthers() }
+            loop.cancel(recheck)
+            recheck = loop.after(milliseconds: 5) { [self] in waitForOthers() }
             return
         }
         patience = 0
+        loop.cancel(recheck)
         exit?.oomKilled = cgroup.oomKilled
         channels.drain()
         finishIfDrained()

@@ -4,8 +4,10 @@ import LinuxSys
 /// The agent's words on the guest's console, for whoever reads the machine's serial port.
 enum GuestConsole {
     static func say(_ text: String) {
-        let bytes = Array("kvm-agent: \(text)\n".utf8)
-        _ = bytes.withUnsafeBytes { CLinux.write(2, $0.baseAddress, $0.count) }
+        // Lent, not owned: the console stays open.
+        let console = FileDescriptor(owning: 2)
+        _ = try? console.write(Array("kvm-agent: \(text)\n".utf8))
+        _ = console.release()
     }
 
     /// With `KVM_AGENT_TRACE=1` on the kernel's command line: how far the start is, and when.

@@ -1,5 +1,5 @@
-import Cgroup
 import CLinux
+import Cgroup
 import LinuxSys
 import OCISpec
 

@@ -45,8 +45,8 @@ enum DeviceCompiler {
             case .fifo: 0o010000
             }
         return JailOperation.Node(
-            mode: type | device.permissions, major: UInt32(clamping: device.major), minor: UInt32(clamping: device.minor),
-            uid: device.uid ?? 0, gid: device.gid ?? 0)
+            mode: type | device.permissions, major: UInt32(clamping: device.major),
+            minor: UInt32(clamping: device.minor), uid: device.uid ?? 0, gid: device.gid ?? 0)
     }
 
     /// Without doubled and trailing slashes.

@@ -13,7 +13,9 @@ public struct JailPlace: Equatable, Sendable {
     /// nil: no terminal.
     public var terminal: TerminalSize?
 
-    public init(share: String, rootfs: String, root: String, binds: [Int: String] = [:], terminal: TerminalSize? = nil) {
+    public init(
+        share: String, rootfs: String, root: String, binds: [Int: String] = [:], terminal: TerminalSize? = nil
+    ) {
         self.share = share
         self.rootfs = rootfs
         self.root = root

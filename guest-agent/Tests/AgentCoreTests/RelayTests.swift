@@ -25,7 +25,9 @@ import Testing
         try sink.writer.descriptor.setNonBlocking()
         var finished = 0
         let descriptor = try sink.writer.descriptor.duplicate()
-        let relay = try Relay(loop, from: source.reader, to: SharedDescriptor(descriptor), ending: .close) { finished += 1 }
+        let relay = try Relay(loop, from: source.reader, to: SharedDescriptor(descriptor), ending: .close) {
+            finished += 1
+        }
         try source.writer.descriptor.writeAll(Array("hello".utf8))
         try turn { false }
         #expect(try sink.reader.descriptor.read(upTo: 10) == Array("hello".utf8))
@@ -39,9 +41,8 @@ import Testing
         try peer.setNonBlocking(false)
         var finished = false
         let descriptor = try source.reader.descriptor.duplicate()
-        let relay = try Relay(
-            loop, from: SharedDescriptor(descriptor), to: SharedDescriptor(FileDescriptor(owning: ours)), ending: .shutdown
-        ) { finished = true }
+        let sink = SharedDescriptor(FileDescriptor(owning: ours))
+        let relay = try Relay(loop, from: SharedDescriptor(descriptor), to: sink, ending: .shutdown) { finished = true }
         try source.writer.descriptor.writeAll([1, 2, 3])
         relay.drain()
         try turn { finished }
@@ -55,8 +56,8 @@ import Testing
         let (ours, theirs) = pair.split()
         let peer = FileDescriptor(owning: theirs)
         try source.writer.descriptor.setNonBlocking()
-        let relay = try Relay(
-            loop, from: source.reader, to: SharedDescriptor(FileDescriptor(owning: ours)), ending: .shutdown) {}
+        let sink = SharedDescriptor(FileDescriptor(owning: ours))
+        let relay = try Relay(loop, from: source.reader, to: sink, ending: .shutdown) {}
         var sent = 0
         var received: [UInt8] = []
         let pattern = (0..<4096).map { UInt8(truncatingIfNeeded: $0 / 7) }
@@ -86,7 +87,9 @@ import Testing
         try writer.descriptor.setNonBlocking()
         var finished = false
         let descriptor = try writer.descriptor.duplicate()
-        let relay = try Relay(loop, from: source.reader, to: SharedDescriptor(descriptor), ending: .close) { finished = true }
+        let relay = try Relay(loop, from: source.reader, to: SharedDescriptor(descriptor), ending: .close) {
+            finished = true
+        }
         sink = nil
         // Nothing has been written: the leaving itself is noticed.
         try turn { finished }

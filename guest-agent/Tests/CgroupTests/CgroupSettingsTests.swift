@@ -41,7 +41,11 @@ import Testing
         #expect(throws: SpecError.self) { try memory(limit: 200, swap: 100) }
     }
 
-    @Test(arguments: [(2, 1), (1024, 39), (512, 20), (262_144, 10000), (1, 1), (UInt64.max, 10000)] as [(UInt64, UInt64)])
+    static let weights: [(UInt64, UInt64)] = [
+        (2, 1), (1024, 39), (512, 20), (262_144, 10000), (1, 1), (.max, 10000),
+    ]
+
+    @Test(arguments: weights)
     func weightOfShares(_ shares: UInt64, _ weight: UInt64) {
         #expect(CgroupSettings.weight(shares: shares) == weight)
     }

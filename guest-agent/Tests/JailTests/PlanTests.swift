@@ -20,10 +20,11 @@ import Testing
     /// What is done before the devices, which every plan has.
     private func mounts(binds: [Int: String] = [:], _ mounts: [Mount]) throws -> [JailOperation] {
         let operations = try plan(binds: binds) { $0.mounts = mounts }.operations
-        return Array(operations.prefix { operation in
-            if case .device = operation.action { return false }
-            return true
-        })
+        return Array(
+            operations.prefix { operation in
+                if case .device = operation.action { return false }
+                return true
+            })
     }
 
     @Test func namespaces() throws {
@@ -53,8 +54,8 @@ import Testing
     }
 
     @Test func fileSystem() throws {
-        let mount = Mount(
-            destination: "/dev/shm", type: "tmpfs", source: "shm", options: ["nosuid", "nodev", "mode=1777", "size=64k"])
+        let options = ["nosuid", "nodev", "mode=1777", "size=64k"]
+        let mount = Mount(destination: "/dev/shm", type: "tmpfs", source: "shm", options: options)
         let steps = try mounts([mount])
         let expected = JailOperation.FileSystem(
             type: "tmpfs", source: "shm", flags: [.noSuid, .noDev], data: "mode=1777,size=64k")
@@ -74,7 +75,8 @@ import Testing
     }
 
     @Test func cgroupIsVersionTwo() throws {
-        let steps = try mounts([Mount(destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["ro"])])
+        let mount = Mount(destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["ro"])
+        let steps = try mounts([mount])
         #expect(steps.map(\.action) == [.mount(.init(type: "cgroup2", source: "cgroup", flags: .readOnly))])
     }
 

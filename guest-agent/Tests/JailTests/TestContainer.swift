@@ -59,7 +59,8 @@ final class TestContainer {
         spec.mounts = [
             Mount(destination: "/proc", type: "proc", source: "proc"),
             Mount(destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"]),
-            Mount(destination: "/dev/pts", type: "devpts", source: "devpts", options: ["newinstance", "ptmxmode=0666"]),
+            Mount(
+                destination: "/dev/pts", type: "devpts", source: "devpts", options: ["newinstance", "ptmxmode=0666"]),
         ]
         change(&spec)
         return spec
