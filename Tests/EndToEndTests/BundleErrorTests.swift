@@ -34,7 +34,8 @@ extension EndToEnd {
         @Test func bundleIsNotThere() throws {
             try Host.use { host in
                 let outcome = try host.command("run", "--bundle", "/no/such/bundle", host.id)
-                expectRefusal(outcome, ["bundle /no/such/bundle", "No such file or directory"], sourceLocation: #_sourceLocation)
+                expectRefusal(
+                    outcome, ["bundle /no/such/bundle", "No such file or directory"], sourceLocation: #_sourceLocation)
             }
         }
 
@@ -42,7 +43,8 @@ extension EndToEnd {
             try Host.use { host in
                 let outcome = try host.command("run", "--bundle", host.directory, host.id)
                 expectRefusal(
-                    outcome, ["\(host.directory)/config.json not found", "kvm-runtime spec"], sourceLocation: #_sourceLocation)
+                    outcome, ["\(host.directory)/config.json not found", "kvm-runtime spec"],
+                    sourceLocation: #_sourceLocation)
             }
         }
 
@@ -112,7 +114,8 @@ extension EndToEnd {
                 $0.append("mounts", ["destination": "/x", "type": "nfs", "source": "server:/x"])
             },
             Fault("mount option", "mounts[7].options[1]", "idmap is not supported") {
-                $0.append("mounts", ["destination": "/x", "type": "bind", "source": "/tmp", "options": ["bind", "idmap"]])
+                $0.append(
+                    "mounts", ["destination": "/x", "type": "bind", "source": "/tmp", "options": ["bind", "idmap"]])
             },
             Fault("several at once", "linux.seccomp", "process.scheduler") {
                 $0.set("linux.seccomp", ["defaultAction": "SCMP_ACT_ERRNO"])

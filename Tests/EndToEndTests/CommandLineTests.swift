@@ -49,7 +49,8 @@ extension EndToEnd {
         }
 
         @Test(arguments: [
-            ["frobnicate"], ["run"], ["run", "--no-such-option", "id"], ["run", "a", "b"], ["--log-format", "xml", "list"],
+            ["frobnicate"], ["run"], ["run", "--no-such-option", "id"], ["run", "a", "b"],
+            ["--log-format", "xml", "list"],
             ["state"], ["kill"],
         ])
         func wrongCommandLines(arguments: [String]) throws {
@@ -102,7 +103,10 @@ extension EndToEnd {
                 _ = try host.run(try host.bundle { $0.set("process.args", ["no-such-program"]) })
                 let lines = try Files.text(host.log).split(separator: "\n").map { try JSONValue.parse(String($0)) }
                 let errors = lines.filter { $0["level"] == "error" }
-                #expect(errors.map { $0["msg"]?.string } == ["exec: \"no-such-program\": executable file not found in $PATH"])
+                #expect(
+                    errors.map { $0["msg"]?.string } == [
+                        "exec: \"no-such-program\": executable file not found in $PATH"
+                    ])
             }
         }
     }

@@ -8,7 +8,9 @@ extension EndToEnd {
     @Suite struct Lifecycle {
         @Test func fromCreateToDelete() throws {
             try Host.use { host in
-                let bundle = try host.bundle("trap 'exit 5' TERM; echo started > /tmp/mark; while :; do sleep 0.05; done") {
+                let bundle = try host.bundle(
+                    "trap 'exit 5' TERM; echo started > /tmp/mark; while :; do sleep 0.05; done"
+                ) {
                     $0.set("root.readonly", false)
                     $0.set("annotations", ["org.example.key": "value"])
                 }
@@ -47,7 +49,9 @@ extension EndToEnd {
                 let late = try host.command("kill", host.id, "TERM")
                 #expect(late.code == 1)
                 #expect(late.err == "kvm-runtime: container not running\n")
-                #expect(try host.command("start", host.id).err == "kvm-runtime: cannot start a container that has stopped\n")
+                #expect(
+                    try host.command("start", host.id).err == "kvm-runtime: cannot start a container that has stopped\n"
+                )
                 #expect(try host.command("delete", host.id).code == 0)
                 let gone = try host.command("state", host.id)
                 #expect(gone.code == 1)
@@ -132,6 +136,34 @@ extension EndToEnd {
                 #expect(eventually(within: 10) { (try? host.status()) == "stopped" })
                 #expect(try host.command("delete", host.id).code == 0)
                 #expect(create.out.isEmpty)
+            }
+        }
+
+        /// Nobody is there to write down how it ended; whoever looks finds it stopped.
+        @Test func detachedContainerWhoseSupervisorWasKilledIsStopped() throws {
+            try Host.use { host in
+                let run = try host.starting(try host.bundle("echo ready; sleep 100"), ["--detach"])
+                try run.wait(forOutput: "ready")
+                try run.wait("the end of the command") { !run.isRunning }
+                kill(try #require(try host.processes()["supervisor"]), SIGKILL)
+                #expect(eventually(within: 5) { Leaks.descendants().isEmpty }, "its machine must die with it")
+                #expect(try host.status() == "stopped")
+                #expect(try host.command("kill", host.id, "TERM").err == "kvm-runtime: container not running\n")
+                #expect(try host.command("delete", host.id).code == 0)
+            }
+        }
+
+        /// The bundle is the current directory, and a relative root is relative to it.
+        @Test func pathsAreRelativeToTheCurrentDirectory() throws {
+            try Host.use { host in
+                let bundle = try host.bundle("echo here")
+                let outcome = try Running(
+                    "/usr/bin/env",
+                    ["-C", bundle.path, Build.binary, "--log", host.log, "--root", "../root", "run", host.id]
+                ).finish()
+                #expect(outcome.out == "here\n", "\(outcome.err)")
+                #expect(outcome.code == 0)
+                #expect(File.isDirectory(host.root))
             }
         }
 

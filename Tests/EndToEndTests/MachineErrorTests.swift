@@ -93,7 +93,8 @@ extension EndToEnd {
         @Test func kernelIsNoKernel() throws {
             try Host.use { host in
                 try Files.write(host.directory + "/vmlinux", String(repeating: "this is no kernel\n", count: 1000))
-                try host.configure("[paths]\nkernel = \"\(host.directory)/vmlinux\"\n[guest]\nboot_timeout_seconds = 10\n")
+                try host.configure(
+                    "[paths]\nkernel = \"\(host.directory)/vmlinux\"\n[guest]\nboot_timeout_seconds = 10\n")
                 let outcome = try host.run("echo never")
                 #expect(outcome.code == 1)
                 #expect(outcome.complaints.count == 1)
@@ -108,9 +109,10 @@ extension EndToEnd {
                 try host.configure("[paths]\ninitramfs = \"\(host.directory)/initramfs\"\n")
                 let outcome = try host.run("echo never")
                 #expect(outcome.code == 1)
-                #expect(outcome.complaints == [
-                    "kvm-runtime: the guest stopped unexpectedly (its kernel panicked or reset)"
-                ])
+                #expect(
+                    outcome.complaints == [
+                        "kvm-runtime: the guest stopped unexpectedly (its kernel panicked or reset)"
+                    ])
                 #expect(outcome.console.contains { $0.contains("Kernel panic") }, "\(outcome.err)")
             }
         }
@@ -133,7 +135,8 @@ extension EndToEnd {
 
         @Test func hypervisorIsNoHypervisor() throws {
             try Host.use { host in
-                try Files.write(host.directory + "/qemu", "#!/bin/sh\necho 'no machine today' >&2\nexit 5\n", mode: 0o755)
+                try Files.write(
+                    host.directory + "/qemu", "#!/bin/sh\necho 'no machine today' >&2\nexit 5\n", mode: 0o755)
                 try host.configure("[paths]\nqemu = \"\(host.directory)/qemu\"\n")
                 let outcome = try host.run("echo never")
                 #expect(outcome.code == 1)
@@ -152,7 +155,9 @@ extension EndToEnd {
                 let outcome = try host.run("echo never")
                 #expect(outcome.code == 1)
                 #expect(outcome.complaints.count == 1)
-                #expect(outcome.err.contains("qemu exited") && outcome.err.contains("annot allocate memory"), "\(outcome.err)")
+                #expect(
+                    outcome.err.contains("qemu exited") && outcome.err.contains("annot allocate memory"),
+                    "\(outcome.err)")
             }
         }
 
@@ -161,10 +166,10 @@ extension EndToEnd {
                 try host.configure("[guest]\n\ndefault_vcpus = \"many\"\n")
                 let outcome = try host.run("echo never")
                 #expect(outcome.code == 1)
-                #expect(outcome.err == """
-                    kvm-runtime: configuration \(host.directory)/config.toml, line 3: guest.default_vcpus must be a whole \
-                    number from 1 to 64\n
-                    """)
+                let place = "configuration \(host.directory)/config.toml, line 3: "
+                #expect(
+                    outcome.err
+                        == "kvm-runtime: \(place)guest.default_vcpus must be a whole number from 1 to 64\n")
             }
         }
     }

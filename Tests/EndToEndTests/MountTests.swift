@@ -26,10 +26,12 @@ extension EndToEnd {
                         ("/rofile", host.directory + "/single", "ro"),
                     ]
                     for (destination, source, mode) in mounts {
-                        config.append("mounts", [
-                            "destination": .string(destination), "type": "bind", "source": .string(source),
-                            "options": ["rbind", .string(mode)],
-                        ])
+                        config.append(
+                            "mounts",
+                            [
+                                "destination": .string(destination), "type": "bind", "source": .string(source),
+                                "options": ["rbind", .string(mode)],
+                            ])
                     }
                     config.set("root.readonly", false)
                 }
@@ -53,7 +55,6 @@ extension EndToEnd {
             try Host.use { host in
                 let bundle = try host.bundle("echo data >/file; mkdir -p /a/b; mv /tmp/old /a/b/new; rm /gone") {
                     $0.set("root.readonly", false)
-                    // To remove a file of another user's directory, root needs nothing: all is root's.
                 }
                 try Files.write(bundle.rootfs + "/tmp/old", "old")
                 try Files.write(bundle.rootfs + "/gone", "")
@@ -65,7 +66,6 @@ extension EndToEnd {
             }
         }
 
-        /// A mount of the host below the rootfs is there in the guest, and nothing of it is left when it is unmounted.
         @Test func relativeSourcesAreTheBundles() throws {
             try Host.use { host in
                 let bundle = try host.bundle("cat /here/file") {
@@ -78,15 +78,42 @@ extension EndToEnd {
             }
         }
 
+        /// What is mounted below a bind's source comes along. The mount is made in a namespace of the command's own.
+        @Test func mountsBelowTheSourceComeAlong() throws {
+            try Host.use { host in
+                let shared = host.directory + "/shared"
+                try File.makeDirectories(shared + "/below", mode: 0o755)
+                let bundle = try host.bundle("cat /bind/below/file; echo more >/bind/below/other; ls /bind/below") {
+                    $0.append(
+                        "mounts",
+                        [
+                            "destination": "/bind", "type": "bind", "source": .string(shared),
+                            "options": ["rbind", "rw"],
+                        ])
+                }
+                let script = """
+                    mount -t tmpfs none "$1/below" && echo mounted >"$1/below/file" && shift && exec "$@"
+                    """
+                let command = [Build.binary] + host.globals + ["run", "--bundle", bundle.path, host.id]
+                let outcome = try Running(
+                    "/usr/bin/unshare", ["--mount", "/bin/sh", "-c", script, "sh", shared] + command
+                ).finish()
+                #expect(outcome.out == "mounted\nfile\nother\n", "\(outcome.err)")
+                #expect(try File.list(shared + "/below").isEmpty)
+            }
+        }
+
         @Test func symlinksInTheRootfsStayInside() throws {
             try Host.use { host in
                 try File.makeDirectories(host.directory + "/outside", mode: 0o755)
                 try Files.write(host.directory + "/outside/file", "outside")
                 let bundle = try host.bundle("cat /escape/file; ls /link; echo \"ls: $?\"") {
                     $0.set("root.readonly", false)
-                    $0.append("mounts", [
-                        "destination": "/link/mounted", "type": "tmpfs", "source": "tmpfs", "options": ["mode=755"],
-                    ])
+                    $0.append(
+                        "mounts",
+                        [
+                            "destination": "/link/mounted", "type": "tmpfs", "source": "tmpfs", "options": ["mode=755"],
+                        ])
                 }
                 symlink(host.directory + "/outside", bundle.rootfs + "/escape")
                 symlink(host.directory + "/outside", bundle.rootfs + "/link")
@@ -99,7 +126,8 @@ extension EndToEnd {
         @Test func missingSourceIsToldBeforeAnythingStarts() throws {
             try Host.use { host in
                 let outcome = try host.run("echo never") {
-                    $0.append("mounts", ["destination": "/x", "type": "bind", "source": "/no/such", "options": ["bind"]])
+                    $0.append(
+                        "mounts", ["destination": "/x", "type": "bind", "source": "/no/such", "options": ["bind"]])
                 }
                 #expect(outcome.code == 1)
                 #expect(outcome.err == "kvm-runtime: mounts[7] (/x): source /no/such: No such file or directory\n")

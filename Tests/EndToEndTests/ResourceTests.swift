@@ -37,9 +37,11 @@ extension EndToEnd {
                 let bundle = try host.bundle { config in
                     limited(&config)
                     config.set("process.args", ["/bin/dd", "if=/dev/zero", "of=/data/file", "bs=64k"])
-                    config.append("mounts", [
-                        "destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": ["size=512m"],
-                    ])
+                    config.append(
+                        "mounts",
+                        [
+                            "destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": ["size=512m"],
+                        ])
                 }
                 #expect(try host.run(bundle).status == .exited(code: 128 + SIGKILL))
             }
@@ -68,11 +70,16 @@ extension EndToEnd {
 
         @Test func configurationFileDecidesWithoutLimits() throws {
             try Host.use { host in
-                try host.configure("[guest]\ndefault_memory_mib = 160\ndefault_vcpus = 1\n")
+                try host.configure(
+                    "[guest]\ndefault_memory_mib = 160\ndefault_vcpus = 1\nkernel_parameters = [\"e2e.marker=17\"]\n")
                 let facts = Facts(
                     try host.run(
-                        "echo cpus=$(nproc); echo memory=$(awk '/^MemTotal:/ { print int($2 / 1024) }' /proc/meminfo)"))
+                        """
+                        echo cpus=$(nproc); echo memory=$(awk '/^MemTotal:/ { print int($2 / 1024) }' /proc/meminfo)
+                        echo parameter=$(grep -c 'e2e.marker=17' /proc/cmdline)
+                        """))
                 #expect(facts["cpus"] == "1")
+                #expect(facts["parameter"] == "1")
                 let memory = try #require(facts["memory"].flatMap { Int($0) })
                 #expect((100...160).contains(memory), "\(memory) MiB")
             }
@@ -86,7 +93,8 @@ extension EndToEnd {
                         """
                         echo free=$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)
                         echo own=$(cat /sys/fs/cgroup/memory.current)
-                        """) { $0.append("linux.namespaces", ["type": "cgroup"]) })
+                        """
+                    ) { $0.append("linux.namespaces", ["type": "cgroup"]) })
                 let free = try #require(facts["free"].flatMap { Int($0) })
                 let own = try #require(facts["own"].flatMap { Int($0) })
                 #expect(free * 1024 + own >= 85_000_000, "\(free) KiB are free, and \(own) bytes the container's")

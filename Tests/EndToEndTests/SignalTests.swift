@@ -7,7 +7,9 @@ extension EndToEnd {
     /// Signals to `run`, and what happens when one of the processes of a sandbox is killed.
     @Suite struct Signals {
         /// The last is a real-time one, SIGRTMIN+3.
-        private static let forwarded: [CInt] = [SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGTERM, 37]
+        private static let forwarded: [CInt] = [
+            SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGTERM, 37,
+        ]
 
         @Test func catchableOnesAreForwarded() throws {
             try Host.use { host in

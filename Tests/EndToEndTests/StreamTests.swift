@@ -48,7 +48,8 @@ extension EndToEnd {
                 let bundle = try host.bundle("wc -c; echo end")
                 try Files.write(host.directory + "/input", String(repeating: "x", count: 70_000))
                 let inputs: [String: (Input, Int)] = [
-                    "nothing": (.closed, 0), "/dev/null": (.null, 0), "a file": (.file(host.directory + "/input"), 70_000),
+                    "nothing": (.closed, 0), "/dev/null": (.null, 0),
+                    "a file": (.file(host.directory + "/input"), 70_000),
                     "a pipe": (.pipe, 5),
                 ]
                 let (input, count) = try #require(inputs[kind])
@@ -121,7 +122,8 @@ extension EndToEnd {
 
         @Test(arguments: 1...5) func lastOutputIsNotLost(round: Int) throws {
             try Host.use { host in
-                let outcome = try host.run("head -c 200000 /dev/zero | tr '\\0' x; echo last >&2; echo; exec printf '%s' end")
+                let outcome = try host.run(
+                    "head -c 200000 /dev/zero | tr '\\0' x; echo last >&2; echo; exec printf '%s' end")
                 #expect(outcome.stdout.count == 200_004)
                 #expect(outcome.out.hasSuffix("x\nend"))
                 #expect(outcome.err == "last\n")
@@ -148,7 +150,8 @@ extension EndToEnd {
                 try file.writeAll(Array("before ".utf8))
                 let null = try FileDescriptor.open("/dev/null", O_WRONLY)
                 let run = try host.starting(
-                    try host.bundle("echo out; echo err >&2"), stdout: .descriptor(file.raw), stderr: .descriptor(null.raw))
+                    try host.bundle("echo out; echo err >&2"), stdout: .descriptor(file.raw),
+                    stderr: .descriptor(null.raw))
                 #expect(try run.finish().code == 0)
                 #expect(try Files.text(host.directory + "/out") == "before out\n")
             }

@@ -8,7 +8,8 @@ extension EndToEnd {
         /// In the order in which they begin.
         private static let phases = [
             "own start", "start of the machine's processes", "QEMU: load the kernel", "kernel and agent: boot",
-            "agent: mount the rootfs", "agent: make the container", "start the process", "process: until its first byte",
+            "agent: mount the rootfs", "agent: make the container", "start the process",
+            "process: until its first byte",
             "deliver the last output", "power off",
         ]
 
@@ -26,7 +27,9 @@ extension EndToEnd {
                     #expect(event["ts"]?.double ?? -1 >= 0)
                     #expect(event["dur"]?.double ?? -1 >= 0)
                 }
-                let inOrder = events.sorted { $0["ts"]?.double ?? 0 < $1["ts"]?.double ?? 0 }.compactMap { $0["name"]?.string }
+                let inOrder = events.sorted { $0["ts"]?.double ?? 0 < $1["ts"]?.double ?? 0 }.compactMap {
+                    $0["name"]?.string
+                }
                 #expect(inOrder.filter(Self.phases.contains) == Self.phases)
                 #expect(inOrder.contains("process: run"))
                 // Every phase begins where another ended: there is no time that is nobody's.

@@ -39,7 +39,8 @@ final class Host {
 
     private func leave(_ sourceLocation: SourceLocation) {
         for running in started where running.isRunning {
-            Issue.record("a command of the test still runs: \(Leaks.command(of: running.pid))", sourceLocation: sourceLocation)
+            Issue.record(
+                "a command of the test still runs: \(Leaks.command(of: running.pid))", sourceLocation: sourceLocation)
             running.kill()
         }
         // The killed are gone when the kernel has taken them apart, which may be a moment later.

@@ -43,7 +43,9 @@ enum Leaks {
             var ancestor = parents[pid]
             while let current = ancestor, current != getpid() { ancestor = parents[current] }
             guard ancestor != nil else { return false }
-            guard Processes.state(of: pid) == "Z", parents[pid] == getpid() else { return Processes.state(of: pid) != nil }
+            guard Processes.state(of: pid) == "Z", parents[pid] == getpid() else {
+                return Processes.state(of: pid) != nil
+            }
             _ = try? Processes.reap(pid)
             return false
         }.sorted()
