@@ -100,7 +100,7 @@ public final class EventLoop {
     }
 
     private func waitTime(_ limit: CInt) -> CInt {
-        guard let first = timers.values.map(\.deadline).min() else { return limit }
+        guard let first = timers.values.map({ $0.deadline }).min() else { return limit }
         let now = Clock.monotonicNanoseconds()
         let left = first > now ? (first - now + 999_999) / 1_000_000 : 0
         let wait = CInt(clamping: left)

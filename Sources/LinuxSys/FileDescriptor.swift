@@ -1,6 +1,7 @@
 import CLinux
 
 /// An open file descriptor with one owner; closed when the owner goes.
+@frozen
 public struct FileDescriptor: ~Copyable, Sendable {
     /// The number, for a call made while the owner lives. Never store it.
     public let raw: CInt

@@ -22,7 +22,7 @@ public struct Features: Equatable, Sendable {
     /// What `Support` says.
     public static var current: Features {
         Features(
-            hooks: Hooks().all.map(\.kind).filter { isDone("hooks.\($0)") },
+            hooks: Hooks().all.map { $0.kind }.filter { isDone("hooks.\($0)") },
             mountOptions: MountWord.names.filter { MountWord.named($0).map { !Support.isRefused($0) } ?? false },
             namespaces: Support.namespaces.sorted(),
             capabilities: CapabilitySet.names,

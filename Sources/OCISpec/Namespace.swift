@@ -68,7 +68,7 @@ extension Linux {
 
 extension Linux {
     /// The kinds of namespace that the container has of its own, new or joined.
-    public var namespaceKinds: [Namespace.Kind] { namespaces.map(\.type) }
+    public var namespaceKinds: [Namespace.Kind] { namespaces.map { $0.type } }
 }
 
 extension JSONCursor {

@@ -87,7 +87,7 @@ struct Members {
     }
 
     mutating func put(_ key: String, ifNotEmpty parts: [some SpecObject]) {
-        if !parts.isEmpty { object[key] = .array(parts.map(\.json)) }
+        if !parts.isEmpty { object[key] = .array(parts.map { $0.json }) }
     }
 
     mutating func put(_ key: String, ifNotEmpty map: [String: String]) {

@@ -40,7 +40,7 @@ extension EndToEnd {
                 #expect(early.err == "kvm-runtime: cannot delete container \(host.id) that is not stopped: running\n")
 
                 #expect(try host.command("kill", host.id, "SIGTERM").code == 0)
-                #expect(eventually(within: 10) { (try? host.status()) == "stopped" })
+                #expect(eventually { (try? host.status()) == "stopped" })
                 // Its supervisor, an orphan since `create` ended, has the container's exit code.
                 #expect(eventually { Leaks.parent(of: pid) == getpid() && Processes.state(of: pid) == "Z" })
                 #expect(try Processes.wait(pid) == .exited(code: 5))
@@ -133,7 +133,7 @@ extension EndToEnd {
                 let create = try host.start(["create", "--bundle", bundle.path, host.id])
                 #expect(try create.finish(readingToTheEnd: false).code == 0)
                 #expect(try host.command("kill", host.id, "KILL").code == 0)
-                #expect(eventually(within: 10) { (try? host.status()) == "stopped" })
+                #expect(eventually { (try? host.status()) == "stopped" })
                 #expect(try host.command("delete", host.id).code == 0)
                 #expect(create.out.isEmpty)
             }

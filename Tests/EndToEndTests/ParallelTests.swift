@@ -7,6 +7,8 @@ extension EndToEnd {
     @Suite struct Parallel {
         @Test func eightRunEachForItself() throws {
             try Host.use { host in
+                // Eight guests on as few as one CPU, perhaps emulated.
+                try host.configure("[guest]\nboot_timeout_seconds = 300\n")
                 let script = "echo \"$1\" >/dev/shm/own; read line; echo \"$1 $(cat /dev/shm/own) $line\"; exit $1"
                 let bundle = try host.bundle("echo never")
                 var runs: [Running] = []
@@ -19,7 +21,9 @@ extension EndToEnd {
                 }
                 for (index, run) in runs.enumerated() {
                     // All are there before the first may end.
-                    try run.wait("container \(index + 1)") { try host.status("\(host.id)-\(index + 1)") == "running" }
+                    try run.wait("container \(index + 1)", until: Deadline(seconds: 300)) {
+                        try host.status("\(host.id)-\(index + 1)") == "running"
+                    }
                 }
                 #expect(try host.command("list", "--quiet").lines.count == 8)
                 for (index, run) in runs.enumerated().reversed() {

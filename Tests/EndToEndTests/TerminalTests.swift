@@ -119,7 +119,7 @@ extension EndToEnd {
                 let supervisor = try #require(try host.processes()["supervisor"])
                 try console.type("end\r")
                 #expect(console.shows("<end>"))
-                #expect(eventually(within: 20) { (try? host.status()) == "stopped" })
+                #expect(eventually { (try? host.status()) == "stopped" })
                 #expect(eventually(within: 5) { Processes.state(of: supervisor) == "Z" })
                 #expect(try Processes.wait(supervisor) == .exited(code: 6))
                 #expect(try host.command("delete", host.id).code == 0)
@@ -198,7 +198,7 @@ private final class Console {
     func type(_ text: String) throws { try master.descriptor.writeAll(Array(text.utf8)) }
 
     func shows(_ text: String) -> Bool {
-        eventually(within: 30) {
+        eventually {
             while let bytes = try? master.descriptor.read(upTo: 65536), !bytes.isEmpty { shown += bytes }
             return String(decoding: shown, as: UTF8.self).contains(text)
         }

@@ -74,8 +74,8 @@ struct GuestSizeTests {
 
     @Test("memory: the limit and the overhead, so that the container can reach its limit")
     func memory() {
-        #expect(size(limit: 512 << 20).memoryMiB == 512 + 44 + 512 / 48)
-        #expect(size(limit: (512 << 20) + 1).memoryMiB == 513 + 44 + 513 / 48)
+        #expect(size(limit: 512 << 20).memoryMiB == 512 + 48 + 512 / 16)
+        #expect(size(limit: (512 << 20) + 1).memoryMiB == 513 + 48 + 513 / 16)
         #expect(size(limit: 1).memoryMiB == 96)
         // No limit.
         for limit in [Int64.min, -1, 0] { #expect(size(limit: limit).memoryMiB == 512) }

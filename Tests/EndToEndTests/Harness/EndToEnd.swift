@@ -36,8 +36,9 @@ struct Deadline {
 
     init(seconds: Double) { time = Clock.monotonicNanoseconds() + UInt64(seconds * 1e9) }
 
-    /// For whatever boots a guest. A busy machine without KVM takes some seconds; what hangs takes for ever.
-    static var patient: Deadline { Deadline(seconds: 60) }
+    /// For whatever boots a guest. A machine without KVM that is busy with other things takes long; what hangs takes
+    /// for ever.
+    static var patient: Deadline { Deadline(seconds: 120) }
 
     var hasPassed: Bool { Clock.monotonicNanoseconds() >= time }
 
@@ -49,7 +50,7 @@ struct Deadline {
 }
 
 /// Asks again and again until it is so; false when the time is over.
-func eventually(within seconds: Double = 60, _ condition: () throws -> Bool) rethrows -> Bool {
+func eventually(within seconds: Double = 120, _ condition: () throws -> Bool) rethrows -> Bool {
     let deadline = Deadline(seconds: seconds)
     while true {
         if try condition() { return true }
