@@ -6,7 +6,8 @@ public enum GuestMessage: Equatable, Sendable {
     /// The answer to `create`.
     case created(Created)
     case failed(Failure)
-    /// A container's init has ended. Every byte that it wrote has been handed to its streams.
+    /// A container's init has ended. Every byte that it wrote has been handed to its streams, and the file systems are
+    /// synced.
     case exited(ContainerExit)
 
     private enum Kind: UInt8 { case hello = 129, done, created, failed, exited }

@@ -7,7 +7,8 @@ public enum HostMessage: Equatable, Sendable {
     case resize(ResizeTerminal)
     /// Nanoseconds since 1970, at the moment of sending.
     case setClock(nanoseconds: UInt64)
-    /// Syncs the file systems and powers the guest off; there is no answer but the end of the stream.
+    /// Ends every process, syncs the file systems, answers `done`, and powers the guest off. Whoever reads the answer may
+    /// end the machine at once.
     case shutdown
 
     private enum Kind: UInt8 { case welcome = 1, create, start, signal, resize, setClock, shutdown }

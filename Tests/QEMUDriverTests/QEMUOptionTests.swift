@@ -80,7 +80,7 @@ struct QEMUPlanTests {
 
     @Test("the whole command line with KVM: the TSC is the guest's own to measure")
     func kvm() {
-        let parameters = "console=ttyS0 loglevel=3 reboot=t panic=-1 nomodule SWIFT_ROOT=/ debug a=b"
+        let parameters = "console=ttyS0 loglevel=3 reboot=t panic=-1 nomodule rcupdate.rcu_expedited=1 debug a=b"
         #expect(
             plan(.kvm, vcpus: 2, tsc: 2_400_000, extra: ["debug", "a=b"])
                 == expected("kvm", cpu: "host", vcpus: 2, append: parameters))
@@ -89,7 +89,7 @@ struct QEMUPlanTests {
     @Test("the whole command line with TCG")
     func emulation() {
         let parameters =
-            "console=ttyS0 loglevel=3 reboot=t panic=-1 nomodule SWIFT_ROOT=/ tsc_early_khz=2400000 tsc=reliable "
+            "console=ttyS0 loglevel=3 reboot=t panic=-1 nomodule rcupdate.rcu_expedited=1 tsc_early_khz=2400000 tsc=reliable "
             + "no_timer_check noapictimer noreplace-smp mitigations=off"
         #expect(
             plan(.emulation, vcpus: 1, tsc: 2_400_000, extra: [])

@@ -48,7 +48,7 @@ extension Supervisor {
             }
         case .destroy:
             answer(.done)
-            fail(RuntimeError("deleted"))
+            destroy()
         }
     }
 }

@@ -274,11 +274,19 @@ final class Supervisor {
         }
     }
 
+    /// Nothing is left to wait for: the agent synced the file systems before it told of the end.
     private func outputDelivered() {
         timeline.mark(.outputDelivered)
+        end()
+    }
+
+    /// Ends the sandbox on request: the container's processes are killed and what they wrote is synced, if the guest is
+    /// still able to.
+    func destroy() {
+        guard phase >= .created, phase < .ending, let agent else { return fail(RuntimeError("deleted")) }
         phase = .ending
-        agent?.send(.shutdown)
-        loop.after(milliseconds: 5000) { [unowned self] in end() }
+        agent.send(.shutdown) { [unowned self] _ in fail(RuntimeError("deleted")) }
+        loop.after(milliseconds: 2000) { [unowned self] in fail(RuntimeError("deleted")) }
     }
 
     func resizeTerminal() {

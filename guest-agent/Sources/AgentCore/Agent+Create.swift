@@ -35,6 +35,8 @@ extension Agent {
         let plan: JailPlan
         do throws(SpecError) { plan = try JailPlan(spec, in: place) } catch { throw Self.failure(error) }
         GuestConsole.trace("plan")
+        if !plan.hasMountNamespace { World.makeForSharing() }
+        if !plan.hasNetworkNamespace { World.makeNetwork() }
         let cgroup = try makeCgroup(spec, container: create.container)
         GuestConsole.trace("cgroup")
         do throws(Errno) {
@@ -94,6 +96,7 @@ extension Agent {
             throw Failure(kind: .guest, message: "mounting the share \(tag): \(Errno.current.words)")
         }
         shares[tag] = path
+        World.readAhead(of: path)
         GuestConsole.trace("share")
         return path
     }

@@ -34,6 +34,7 @@ public final class Agent {
         } catch {
             GuestConsole.say("\(error)")
         }
+        Guest.settle()
         Guest.powerOff(shares: [])
     }
 
@@ -60,7 +61,17 @@ public final class Agent {
         powerOff()
     }
 
-    func powerOff() -> Never { Guest.powerOff(shares: Array(shares.values)) }
+    func powerOff() -> Never {
+        Guest.settle()
+        Guest.powerOff(shares: Array(shares.values))
+    }
+
+    /// The host ends the machine when it reads the answer; the guest does it by itself if the host doesn't.
+    private func powerOff(answering request: UInt32) -> Never {
+        Guest.settle()
+        reply(.done, to: request)
+        Guest.powerOff(shares: Array(shares.values))
+    }
 
     // MARK: Requests
 
@@ -107,7 +118,7 @@ public final class Agent {
                     }
                 })
         case .setClock(let nanoseconds): return answer(setClock(nanoseconds))
-        case .shutdown: powerOff()
+        case .shutdown: powerOff(answering: request)
         }
     }
 

@@ -194,7 +194,8 @@ final class Container {
                     container: id, signal: UInt8(truncatingIfNeeded: signal), code: 0, oomKilled: false)
             }
         patience = Clock.monotonicNanoseconds() &+ 10_000_000_000
-        killAll()
+        // The first process of a pid namespace is reaped after all others in it.
+        if !plan.hasPidNamespace { killAll() }
         waitForOthers()
     }
 
@@ -227,10 +228,12 @@ final class Container {
         guard let exit, patience == 0, channels.isDrained else { return }
         self.exit = nil
         channels.close()
+        // The host may end the machine as soon as it knows; it needn't wait for the tidying up.
+        sync()
+        if case .discarded = phase { callbacks.gone(nil) } else { callbacks.gone(exit) }
         cgroup.remove()
         // With a mount namespace of its own its mounts went with it.
         if !plan.hasMountNamespace { umount2(plan.root, CInt(MNT_DETACH)) }
         rmdir(plan.root)
-        if case .discarded = phase { callbacks.gone(nil) } else { callbacks.gone(exit) }
     }
 }

@@ -24,12 +24,16 @@ enum Guest {
         if clinux_add_entropy(random.raw, seed, seed.count) != 0 { GuestConsole.say("seed: \(Errno.current)") }
     }
 
-    /// Ends every process, brings what is written to its place, and the machine to its end.
-    static func powerOff(shares: [String]) -> Never {
+    /// Ends every process, and brings what is written to its place.
+    static func settle() {
         // From the first process: all but itself.
         _ = kill(-1, SIGKILL)
         waitForProcesses(atMostMilliseconds: 2000)
         sync()
+    }
+
+    /// Ends the machine, which is settled.
+    static func powerOff(shares: [String]) -> Never {
         for share in shares where umount2(share, 0) != 0 {
             _ = mount(nil, share, nil, UInt(MS_REMOUNT) | UInt(MS_RDONLY), nil)
         }

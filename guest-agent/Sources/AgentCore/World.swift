@@ -15,19 +15,36 @@ enum World {
         makeRootMovable()
         mount("sysfs", "/sys", hardened)
         mount("devtmpfs", "/dev", UInt(MS_NOSUID), "mode=0755")
-        mount("devpts", "/dev/pts", UInt(MS_NOSUID) | UInt(MS_NOEXEC), "mode=0620,gid=5,ptmxmode=0666")
-        mount("tmpfs", "/dev/shm", UInt(MS_NOSUID) | UInt(MS_NODEV), "mode=1777")
-        mount("mqueue", "/dev/mqueue", hardened)
         mount("tmpfs", "/run", UInt(MS_NOSUID), "mode=0755")
-        mount("tmpfs", "/tmp", UInt(MS_NOSUID) | UInt(MS_NODEV), "mode=1777")
         GuestConsole.trace("mounts")
         mount("cgroup2", CgroupTree().root, hardened, "nsdelegate,memory_recursiveprot")
         GuestConsole.trace("cgroup2")
         for name in ["", "/share", "/root"] { mkdir(directory + name, 0o700) }
         raiseLimits()
         for (parameter, value) in parameters { write(value, to: "/proc/sys/\(parameter)") }
-        if clinux_loopback_up() != 0 { GuestConsole.say("lo: \(Errno.current)") }
         GuestConsole.trace("limits and parameters")
+    }
+
+    /// For a container that shares the guest's network.
+    static func makeNetwork() {
+        if clinux_loopback_up() != 0 { GuestConsole.say("lo: \(Errno.current)") }
+    }
+
+    /// Larger reads of a share: a program's start reads much of its file, and each request is a journey to the host.
+    static func readAhead(of share: String) {
+        var status = stat()
+        guard stat(share, &status) == 0 else { return }
+        let major = (status.st_dev >> 8) & 0xfff
+        let minor = (status.st_dev & 0xff) | ((status.st_dev >> 12) & 0xfff00)
+        write("1024", to: "/sys/class/bdi/\(major):\(minor)/read_ahead_kb")
+    }
+
+    /// What only a container without a mount namespace of its own gets to see; the others needn't wait for it.
+    static func makeForSharing() {
+        mount("devpts", "/dev/pts", UInt(MS_NOSUID) | UInt(MS_NOEXEC), "mode=0620,gid=5,ptmxmode=0666")
+        mount("tmpfs", "/dev/shm", UInt(MS_NOSUID) | UInt(MS_NODEV), "mode=1777")
+        mount("mqueue", "/dev/mqueue", hardened)
+        mount("tmpfs", "/tmp", UInt(MS_NOSUID) | UInt(MS_NODEV), "mode=1777")
     }
 
     private static let hardened = UInt(MS_NOSUID) | UInt(MS_NODEV) | UInt(MS_NOEXEC)

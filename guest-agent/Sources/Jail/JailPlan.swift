@@ -27,6 +27,9 @@ public struct JailPlan: Equatable, Sendable {
 
     /// Whether its mounts vanish by themselves.
     public var hasMountNamespace: Bool { namespaces & NamespaceFlag.mount != 0 }
+    /// Whether its processes all end with the first one.
+    public var hasPidNamespace: Bool { namespaces & NamespaceFlag.pid != 0 }
+    public var hasNetworkNamespace: Bool { namespaces & NamespaceFlag.network != 0 }
 }
 
 /// The process to become.
