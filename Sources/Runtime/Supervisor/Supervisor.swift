@@ -241,7 +241,7 @@ final class Supervisor {
             phase = .running
             updateRecord(.running)
             // Containers that end at once needn't pay for the idleness of others.
-            loop.after(milliseconds: 300) { IdleMemory.releaseCode() }
+            loop.after(milliseconds: 300) { ProcessControl.releaseCodePages() }
             for waiter in startWaiters { waiter(.done) }
             startWaiters = []
             // An end that overtook the answer.

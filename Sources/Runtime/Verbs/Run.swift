@@ -115,7 +115,7 @@ private final class Foreground {
         do throws(RuntimeError) {
             switch try sandbox.next() {
             case .created: try start()
-            case .done: loop.after(milliseconds: 300) { IdleMemory.releaseCode() }
+            case .done: loop.after(milliseconds: 300) { ProcessControl.releaseCodePages() }
             case .console: break
             case .failed(let message, let code, let console):
                 end(.failure(RuntimeError(message, exitCode: code, console: console)), final: false)
