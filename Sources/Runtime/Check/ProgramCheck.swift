@@ -16,7 +16,7 @@ enum ProgramCheck {
         return nil
     }
 
-    static func qemu(_ candidates: [String], milliseconds: UInt64 = 500) -> CheckItem {
+    static func qemu(_ candidates: [String], milliseconds: UInt64 = 5000) -> CheckItem {
         func item(_ status: CheckItem.Status, _ detail: String, _ advice: String? = nil) -> CheckItem {
             CheckItem("QEMU", status, detail, advice: advice, required: true)
         }
