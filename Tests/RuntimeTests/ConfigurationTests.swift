@@ -24,6 +24,7 @@ struct ConfigurationTests {
             overhead_mib = 64
             kernel_parameters = ["debug", "a=b,c"]
             boot_timeout_seconds = 5
+            kvm_probe_milliseconds = 300
             """
         var expected = Configuration()
         expected.kernel = "/k/vmlinux"
@@ -38,6 +39,7 @@ struct ConfigurationTests {
         expected.overheadMiB = 64
         expected.kernelParameters = ["debug", "a=b,c"]
         expected.bootTimeout = 5
+        expected.probeTimeout = 300
         #expect(try parse(text) == expected)
         #expect(try parse("") == Configuration())
     }

@@ -23,6 +23,8 @@ public struct Configuration: Equatable, Sendable {
     /// MiB that a guest gets over its container's limit, instead of the measured overhead.
     public var overheadMiB: Int?
     public var kernelParameters: [String] = []
+    /// Milliseconds in which KVM must have run the probe's guest code.
+    public var probeTimeout = 200
     /// Seconds from the start of the machine until its agent must have called.
     public var bootTimeout = 30
 
@@ -68,6 +70,7 @@ public struct Configuration: Equatable, Sendable {
         case "guest.default_memory_mib": defaultMemoryMiB = try entry.integer(key, 64...(1 << 24))
         case "guest.overhead_mib": overheadMiB = try entry.integer(key, 16...65536)
         case "guest.boot_timeout_seconds": bootTimeout = try entry.integer(key, 1...3600)
+        case "guest.kvm_probe_milliseconds": probeTimeout = try entry.integer(key, 20...60000)
         case "guest.kernel_parameters": kernelParameters = try entry.words(key)
         default: throw TOMLError(line: entry.line, message: "unknown key \(key)")
         }

@@ -7,15 +7,19 @@ enum AcceleratorChoice {
         switch configuration.accelerator {
         case .tcg: return false
         case .kvm:
-            let fitness = KVMProbe().run().fitness
+            let fitness = probe(configuration)
             guard fitness.isFit else {
                 throw RuntimeError("the configuration demands KVM (guest.accelerator), but \(fitness.words)")
             }
             return true
         case .auto:
-            let fitness = KVMProbe().run().fitness
+            let fitness = probe(configuration)
             if !fitness.isFit { log.warning("using software emulation, which is slow: \(fitness.words)") }
             return fitness.isFit
         }
+    }
+
+    private static func probe(_ configuration: Configuration) -> KVMFitness {
+        KVMProbe(deadlineMilliseconds: UInt32(clamping: configuration.probeTimeout)).run().fitness
     }
 }

@@ -6,6 +6,7 @@ public enum CheckMachine {
         paths.qemu = [context.assets.qemu]
         paths.virtiofsd = [context.assets.virtiofsd]
         paths.needsVirtiofsd = true
+        paths.probeMilliseconds = UInt32(clamping: context.configuration.probeTimeout)
         let check = HostCheck.run(paths)
         Output.print(json ? check.json().text(.pretty) + "\n" : check.table())
         return check.exitCode
