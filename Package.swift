@@ -36,6 +36,7 @@ let package = Package(
         shim("CLinux"),
         shim("CSpawn"),
         shim("CKVM"),
+        shim("CFileCalls"),
         room("LinuxSys", ["CLinux"]),
         room("Spawn", ["CSpawn", "LinuxSys"]),
         room("JSON"),
@@ -44,11 +45,14 @@ let package = Package(
         room("GuestMemory", ["LinuxSys", "CLinux"]),
         room("Virtio", ["GuestMemory"]),
         room("VirtioVsock", ["Virtio", "GuestMemory", "VMMWire", "LinuxSys"], path: "Sources/VirtioDevices/Vsock"),
+        room("FileCalls", ["CFileCalls", "CLinux", "LinuxSys"]),
+        room(
+            "VirtioFS", ["Virtio", "GuestMemory", "FileCalls", "LinuxSys"], path: "Sources/VirtioDevices/FileSystem"),
         room("VhostUser", ["Virtio", "GuestMemory", "LinuxSys"]),
         room("KVM", ["CKVM", "LinuxSys"]),
         room("VMMWire"),
         room("VMDriver", ["LinuxSys"]),
-        room("QEMUDriver", ["VMDriver", "LinuxSys", "Spawn", "JSON"]),
+        room("QEMUDriver", ["VMDriver", "VMMWire", "FileCalls", "LinuxSys", "Spawn", "JSON"]),
         room("StateStore", ["LinuxSys", "OCISpec", "JSON"]),
         room(
             "Runtime",
@@ -67,7 +71,7 @@ let package = Package(
             // each. kvm-vmm, which handles the guest's memory, stays position-independent.
             linkerSettings: [.unsafeFlags(["-static-executable"], .when(configuration: .release))]),
         .executableTarget(
-            name: "kvm-vmm", dependencies: ["VhostUser", "VirtioVsock", "LinuxSys"], path: "Sources/kvm-vmm",
+            name: "kvm-vmm", dependencies: ["VhostUser", "VirtioVsock", "VirtioFS", "FileCalls", "VMMWire", "LinuxSys"], path: "Sources/kvm-vmm",
             swiftSettings: strict),
         tests("LinuxSysTests", ["LinuxSys", "Spawn"]),
         tests("JSONTests", ["JSON"]),
