@@ -9,11 +9,19 @@ public struct ThreadCredentials: ~Copyable {
     private var mask: UInt32 = 0
     private var keepsSetID = true
     private let hasOwnMask: Bool
+    private let firstMask: mode_t
 
     /// Gives the calling thread an umask of its own.
     public init() {
         hasOwnMask = cfile_unshare_umask() == 0
-        _ = umask(0)
+        firstMask = umask(0)
+    }
+
+    /// The thread is what it was; to be called on it.
+    deinit {
+        if uid != 0 || gid != 0 { cfile_set_creator(0, 0) }
+        if !keepsSetID { cfile_set_fsetid(1) }
+        _ = umask(firstMask)
     }
 
     /// Files that are made from now on belong to these, and the umask applies to them.

@@ -5,18 +5,21 @@ import LinuxSys
 extension FileCalls {
     /// What they belong to: what an O_PATH descriptor stands for.
     public struct Place {
-        let fd: CInt
+        let descriptor: SharedDescriptor
         /// Of a symlink, which can't be reached by its descriptor.
-        let symlink: (directory: CInt, name: FileName)?
+        let symlink: (directory: SharedDescriptor, name: FileName)?
 
-        public init(_ fd: CInt, symlink: (directory: CInt, name: FileName)? = nil) {
-            self.fd = fd
+        public init(_ descriptor: SharedDescriptor, symlink: (directory: SharedDescriptor, name: FileName)? = nil) {
+            self.descriptor = descriptor
             self.symlink = symlink
         }
 
         func withC<Result>(_ body: (cfile_place) -> Result) -> Result {
-            guard let symlink else { return body(cfile_place(fd: fd, directory: -1, name: nil)) }
-            return symlink.name.withPointer { body(cfile_place(fd: fd, directory: symlink.directory, name: $0)) }
+            // The caller has this place until the call returns, and so the descriptors.
+            guard let symlink else { return body(cfile_place(fd: descriptor.raw, directory: -1, name: nil)) }
+            return symlink.name.withPointer {
+                body(cfile_place(fd: descriptor.raw, directory: symlink.directory.raw, name: $0))
+            }
         }
     }
 

@@ -35,10 +35,11 @@ extension GuestMemory {
     /// - Parameter limit: bytes at most.
     /// - Returns: how many bytes there were; less than `limit` only at the end of the file, or of the segments.
     /// - Throws: `badAddress` when a segment is outside of guest memory, and what preadv(2) says.
-    public func readFile(_ fd: CInt, at offset: Int64, into segments: [GuestSegment], skipping: Int, limit: Int)
-        throws(Errno) -> Int
-    {
-        try repeated(offset, limit) { offset, done, left throws(Errno) in
+    public func readFile(
+        _ file: borrowing FileDescriptor, at offset: Int64, into segments: [GuestSegment], skipping: Int, limit: Int
+    ) throws(Errno) -> Int {
+        let fd = file.raw
+        return try repeated(offset, limit) { offset, done, left throws(Errno) in
             try transfer(segments, skipping: skipping + done, limit: left, most: Self.mostFileSegments) {
                 preadv(fd, $0, CInt($1), off_t(offset))
             }
@@ -48,10 +49,11 @@ extension GuestMemory {
     /// Writes the segments, without their first `skipping` bytes, to a file at `offset`.
     /// - Returns: how many bytes were written: less than `limit` when the disk is full, or the segments end.
     /// - Throws: `badAddress` when a segment is outside of guest memory, and what pwritev(2) says.
-    public func writeFile(_ fd: CInt, at offset: Int64, from segments: [GuestSegment], skipping: Int, limit: Int)
-        throws(Errno) -> Int
-    {
-        try repeated(offset, limit) { offset, done, left throws(Errno) in
+    public func writeFile(
+        _ file: borrowing FileDescriptor, at offset: Int64, from segments: [GuestSegment], skipping: Int, limit: Int
+    ) throws(Errno) -> Int {
+        let fd = file.raw
+        return try repeated(offset, limit) { offset, done, left throws(Errno) in
             try transfer(segments, skipping: skipping + done, limit: left, most: Self.mostFileSegments) {
                 pwritev(fd, $0, CInt($1), off_t(offset))
             }
@@ -59,10 +61,11 @@ extension GuestMemory {
     }
 
     /// Like `writeFile`, but to wherever the file ends.
-    public func appendToFile(_ fd: CInt, from segments: [GuestSegment], skipping: Int, limit: Int) throws(Errno)
-        -> Int
-    {
-        try repeated(0, limit) { _, done, left throws(Errno) in
+    public func appendToFile(
+        _ file: borrowing FileDescriptor, from segments: [GuestSegment], skipping: Int, limit: Int
+    ) throws(Errno) -> Int {
+        let fd = file.raw
+        return try repeated(0, limit) { _, done, left throws(Errno) in
             try transfer(segments, skipping: skipping + done, limit: left, most: Self.mostFileSegments) {
                 clinux_append(fd, $0, CInt($1))
             }

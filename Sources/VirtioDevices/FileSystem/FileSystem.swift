@@ -110,12 +110,12 @@ final class FileSystem: @unchecked Sendable {
         -> SharedDescriptor
     {
         guard let directory, let name else { return try findRoot(inode) }
-        if let found = try? FileCalls.find(name, in: directory.raw), let found = verified(found, inode) {
+        if let found = try? FileCalls.find(name, in: directory.descriptor), let found = verified(found, inode) {
             return found
         }
         let handle = monitor.withLock { inode.handle }
         if let handle, let mount = inode.tree.mount,
-            let found = try? FileCalls.find(handle, onMountOf: mount.raw), let found = verified(found, inode)
+            let found = try? FileCalls.find(handle, onMountOf: mount.descriptor), let found = verified(found, inode)
         {
             return found
         }
@@ -125,8 +125,8 @@ final class FileSystem: @unchecked Sendable {
     private func findRoot(_ inode: Inode) throws(Errno) -> SharedDescriptor {
         let shared = inode.tree.shared
         guard inode.tree.isFile else { return shared.root }
-        if let place = shared.place, let found = try? FileCalls.find(place.name, in: place.directory.raw),
-            let status = try? FileCalls.status(found.raw), status.kind == inode.kind
+        if let place = shared.place, let found = try? FileCalls.find(place.name, in: place.directory.descriptor),
+            let status = try? FileCalls.status(found), status.kind == inode.kind
         {
             return SharedDescriptor(found)
         }
@@ -136,7 +136,7 @@ final class FileSystem: @unchecked Sendable {
 
     /// Makes sure that what was found is the inode, and keeps it at hand.
     private func verified(_ found: consuming FileDescriptor, _ inode: Inode) -> SharedDescriptor? {
-        guard let status = try? FileCalls.status(found.raw), InodeKey(status, in: inode.tree) == inode.key,
+        guard let status = try? FileCalls.status(found), InodeKey(status, in: inode.tree) == inode.key,
             status.kind == inode.kind
         else { return nil }
         let descriptor = SharedDescriptor(found)
@@ -149,13 +149,13 @@ final class FileSystem: @unchecked Sendable {
         let (descriptor, parent, name) = monitor.withLock { (inodes.cached(inode), inode.parent, inode.name) }
         if descriptor == nil, let parent, let name, !inode.tree.isRemoved,
             let directory = try? self.descriptor(of: parent),
-            let status = try? FileCalls.status(of: name, in: directory.raw),
+            let status = try? FileCalls.status(of: name, in: directory.descriptor),
             InodeKey(status, in: inode.tree) == inode.key, status.kind == inode.kind
         {
             return status
         }
-        if let descriptor { return try FileCalls.status(descriptor.raw) }
-        return try FileCalls.status(self.descriptor(of: inode).raw)
+        if let descriptor { return try FileCalls.status(descriptor.descriptor) }
+        return try FileCalls.status(self.descriptor(of: inode).descriptor)
     }
 
     /// Notes that the guest is told of what is at `name` in `parent` (nil: it is its tree's root).

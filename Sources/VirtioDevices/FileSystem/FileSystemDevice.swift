@@ -19,6 +19,8 @@ public struct FileSystemDevice: VirtioDevice, ~Copyable {
     /// What it has done so far.
     public var counters: FileSystemCounters { fs.monitor.withLock { fs.counters } }
     public var isActive: Bool { engine.isActive }
+    /// Descriptors that stand for inodes at the moment (O_PATH); those of open files come on top.
+    public var keptDescriptors: Int { fs.monitor.withLock { fs.inodes.openDescriptors } }
 
     /// - Parameter tag: the name by which the guest mounts it, 1 to 36 bytes of UTF-8 (§5.11.4).
     /// - Throws: `invalidArgument` for another tag.

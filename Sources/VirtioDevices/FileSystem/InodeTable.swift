@@ -181,7 +181,7 @@ struct DescriptorCache {
             if inode.handle == nil, inode.tree.mount != nil, inode.key.mount == inode.tree.mountID,
                 let descriptor = inode.descriptor
             {
-                inode.handle = FileCalls.handle(of: descriptor.raw)
+                inode.handle = FileCalls.handle(of: descriptor.descriptor)
             }
             return remove(inode)
         }

@@ -51,7 +51,7 @@ final class OpenDirectory: @unchecked Sendable {
         at = 0
         end = 0
         self.offset = -1
-        _ = try FileCalls.seek(descriptor.raw, offset, SEEK_SET)
+        _ = try FileCalls.seek(descriptor.descriptor, offset, SEEK_SET)
         self.offset = offset
     }
 
@@ -62,7 +62,7 @@ final class OpenDirectory: @unchecked Sendable {
             if buffer.isEmpty { buffer = [UInt8](repeating: 0, count: Self.bufferBytes) }
             at = 0
             end = 0
-            end = try FileCalls.readDirectory(descriptor.raw, into: &buffer)
+            end = try FileCalls.readDirectory(descriptor.descriptor, into: &buffer)
             if end == 0 { return nil }
         }
         // struct linux_dirent64: inode 8, offset 8, length 2, type 1, name up to a NUL.

@@ -42,13 +42,13 @@ final class Tree: @unchecked Sendable {
     init(_ number: UInt32, _ shared: SharedTree) throws(Errno) {
         self.number = number
         self.shared = shared
-        let status = try FileCalls.status(shared.root.raw)
+        let status = try FileCalls.status(shared.root.descriptor)
         mountID = status.mount
         isFile = status.kind != .directory
-        if status.kind == .directory, let handle = FileCalls.handle(of: shared.root.raw),
-            let mount = try? FileCalls.reopen(shared.root.raw, flags: O_RDONLY | O_DIRECTORY),
+        if status.kind == .directory, let handle = FileCalls.handle(of: shared.root.descriptor),
+            let mount = try? FileCalls.reopen(shared.root.descriptor, flags: O_RDONLY | O_DIRECTORY),
             // Some give handles that they don't take back, and some kernels take none of a process like this.
-            (try? FileCalls.find(handle, onMountOf: mount.raw)) != nil
+            (try? FileCalls.find(handle, onMountOf: mount)) != nil
         {
             self.mount = SharedDescriptor(mount)
         } else {

@@ -40,7 +40,7 @@ extension Worker {
 
     private func status(_ inode: Inode, _ handle: UInt64?) throws(Errno) -> FileStatus {
         if let handle, let file = fs.monitor.withLock({ try? fs.files.file(handle) }), file.inode === inode {
-            return try FileCalls.status(file.descriptor.raw)
+            return try FileCalls.status(file.descriptor.descriptor)
         }
         return try fs.status(of: inode)
     }
@@ -69,11 +69,11 @@ extension Worker {
         if changes.contains(.mode) {
             guard inode.kind != .symlink else { throw .notSupported }
             credentials.keepSetID(true)
-            try FileCalls.setMode(descriptor.raw, mode & 0o7777)
+            try FileCalls.setMode(descriptor.descriptor, mode & 0o7777)
         }
         if !changes.isDisjoint(with: [.uid, .gid]) {
             try FileCalls.setOwner(
-                descriptor.raw, uid: changes.contains(.uid) ? uid : nil, gid: changes.contains(.gid) ? gid : nil)
+                descriptor.descriptor, uid: changes.contains(.uid) ? uid : nil, gid: changes.contains(.gid) ? gid : nil)
         }
         if changes.contains(.size) {
             guard inode.kind == .regular else { throw inode.kind == .directory ? .isDirectory : .invalidArgument }
@@ -85,9 +85,9 @@ extension Worker {
                 changes.contains(.accessed), now: changes.contains(.accessedNow), accessedSeconds, accessedNanoseconds)
             let modified = Self.time(
                 changes.contains(.modified), now: changes.contains(.modifiedNow), modifiedSeconds, modifiedNanoseconds)
-            try FileCalls.setTimes(descriptor.raw, accessed: accessed, modified: modified)
+            try FileCalls.setTimes(descriptor.descriptor, accessed: accessed, modified: modified)
         }
-        appendAttributesAnswer(try FileCalls.status(descriptor.raw), inode.tree)
+        appendAttributesAnswer(try FileCalls.status(descriptor.descriptor), inode.tree)
         return .reply
     }
 
@@ -102,9 +102,9 @@ extension Worker {
         if let handle, let file = fs.monitor.withLock({ try? fs.files.file(handle) }), file.inode === inode,
             file.isWritable
         {
-            return try FileCalls.truncate(file.descriptor.raw, to: size)
+            return try FileCalls.truncate(file.descriptor.descriptor, to: size)
         }
-        try FileCalls.truncate(FileCalls.reopen(found.raw, flags: O_WRONLY | O_NONBLOCK).raw, to: size)
+        try FileCalls.truncate(FileCalls.reopen(found.descriptor, flags: O_WRONLY), to: size)
     }
 
     func systemStatus(_ header: RequestHeader) throws(Errno) -> Answer {
@@ -117,7 +117,7 @@ extension Worker {
             reply.append(zeros: 28)
             return .reply
         }
-        let status = try FileCalls.systemStatus(fs.descriptor(of: fs.inode(header.node)).raw)
+        let status = try FileCalls.systemStatus(fs.descriptor(of: fs.inode(header.node)).descriptor)
         reply.append(status.blocks)
         reply.append(status.freeBlocks)
         reply.append(status.availableBlocks)

@@ -27,7 +27,7 @@ extension Worker {
         guard let offset = Int64(exactly: offset) else { throw .invalidArgument }
         let file = try file(handle)
         let count = try memory.readFile(
-            file.descriptor.raw, at: offset, into: chain.writable, skipping: ReplyHeader.byteCount,
+            file.descriptor.descriptor, at: offset, into: chain.writable, skipping: ReplyHeader.byteCount,
             limit: min(Int(size), room))
         fs.monitor.withLock { fs.counters.bytesRead &+= UInt64(count) }
         return .filled(count)
@@ -50,9 +50,9 @@ extension Worker {
         let count =
             fileFlags & O_APPEND != 0 && !gathers
             ? try memory.appendToFile(
-                file.descriptor.raw, from: chain.readable, skipping: start, limit: Int(size))
+                file.descriptor.descriptor, from: chain.readable, skipping: start, limit: Int(size))
             : try memory.writeFile(
-                file.descriptor.raw, at: offset, from: chain.readable, skipping: start, limit: Int(size))
+                file.descriptor.descriptor, at: offset, from: chain.readable, skipping: start, limit: Int(size))
         fs.monitor.withLock { fs.counters.bytesWritten &+= UInt64(count) }
         reply.append(UInt32(truncatingIfNeeded: count))
         reply.append(UInt32(0))
@@ -70,7 +70,7 @@ extension Worker {
     func synchronize(_ body: inout ByteReader) throws(Errno) -> Answer {
         let handle: UInt64 = try body.number()
         let flags: UInt32 = try body.number()
-        try FileCalls.synchronize(file(handle).descriptor.raw, dataOnly: flags & 1 != 0)
+        try FileCalls.synchronize(file(handle).descriptor.descriptor, dataOnly: flags & 1 != 0)
         return .reply
     }
 
@@ -84,7 +84,7 @@ extension Worker {
         }
         let file = try writableFile(handle)
         // The guest's kernel has cleared what is to be cleared (file_modified).
-        try FileCalls.allocate(file.descriptor.raw, mode: mode, offset: offset, length: length)
+        try FileCalls.allocate(file.descriptor.descriptor, mode: mode, offset: offset, length: length)
         return .reply
     }
 
@@ -94,7 +94,7 @@ extension Worker {
         let whence: UInt32 = try body.number()
         // SEEK_DATA and SEEK_HOLE; the others are the guest's own business.
         guard whence == 3 || whence == 4, let offset = Int64(exactly: offset) else { throw .invalidArgument }
-        let found = try FileCalls.seek(file(handle).descriptor.raw, offset, CInt(whence))
+        let found = try FileCalls.seek(file(handle).descriptor.descriptor, offset, CInt(whence))
         reply.append(found)
         return .reply
     }
@@ -113,7 +113,7 @@ extension Worker {
         let source = try file(from)
         let target = try writableFile(to)
         let count = try FileCalls.copy(
-            from: source.descriptor.raw, at: fromOffset, to: target.descriptor.raw, at: toOffset,
+            from: source.descriptor.descriptor, at: fromOffset, to: target.descriptor.descriptor, at: toOffset,
             count: Int(min(length, Self.mostCopied)))
         reply.append(UInt32(truncatingIfNeeded: count))
         reply.append(UInt32(0))

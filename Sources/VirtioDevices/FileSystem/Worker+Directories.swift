@@ -17,7 +17,7 @@ extension Worker {
         let inode = try fs.inode(header.node)
         guard inode.kind == .directory else { throw .notDirectory }
         let found = try fs.descriptor(of: inode)
-        let opened = SharedDescriptor(try FileCalls.reopen(found.raw, flags: O_RDONLY | O_DIRECTORY))
+        let opened = SharedDescriptor(try FileCalls.reopen(found.descriptor, flags: O_RDONLY | O_DIRECTORY))
         return try answerOpen(
             .directory(OpenDirectory(inode, opened)), flags: try cacheFlags(inode, opened))
     }
@@ -29,7 +29,7 @@ extension Worker {
         case .never: return 0
         case .always: return OpenFlags.cacheDirectory | OpenFlags.keepCache
         case .auto:
-            let status = try FileCalls.status(opened.raw)
+            let status = try FileCalls.status(opened.descriptor)
             let now = Int64(clamping: Clock.realtimeNanoseconds() / 1_000_000_000)
             let (age, overflow) = now.subtractingReportingOverflow(status.modified.seconds)
             return !overflow && age > 1 ? OpenFlags.cacheDirectory | OpenFlags.keepCache : 0
@@ -50,7 +50,7 @@ extension Worker {
         let flags: UInt32 = try body.number()
         let directory = try fs.monitor.withLock { () throws(Errno) in try fs.files.directory(handle) }
         if let descriptor = directory.descriptor {
-            try FileCalls.synchronize(descriptor.raw, dataOnly: flags & 1 != 0)
+            try FileCalls.synchronize(descriptor.descriptor, dataOnly: flags & 1 != 0)
         }
         return .reply
     }
@@ -93,7 +93,7 @@ extension Worker {
     /// asks when it wants to know.
     private func appendKnown(_ entry: OpenDirectory.Entry, _ parent: Inode, _ directory: OpenDirectory) {
         if let name = FileName(entry.name), let descriptor = directory.descriptor,
-            let status = try? FileCalls.status(of: name, in: descriptor.raw),
+            let status = try? FileCalls.status(of: name, in: descriptor.descriptor),
             let inode = try? fs.enter(status, name, in: parent, parent.tree)
         {
             append(entry: inode, status, in: parent)

@@ -79,7 +79,7 @@ extension Worker {
 
     /// What the guest is told of what was just made.
     func enterNew(_ name: FileName, in parent: Inode, _ directory: SharedDescriptor) throws(Errno) -> Answer {
-        let status = try FileCalls.status(of: name, in: directory.raw)
+        let status = try FileCalls.status(of: name, in: directory.descriptor)
         let inode = try fs.enter(status, name, in: parent, parent.tree)
         append(entry: inode, status, in: parent)
         return .reply

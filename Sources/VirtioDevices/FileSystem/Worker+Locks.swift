@@ -50,9 +50,9 @@ extension Worker {
         let access = file.inode.tree.readOnly ? O_RDONLY : O_RDWR
         let opened: SharedDescriptor
         do throws(Errno) {
-            opened = SharedDescriptor(try FileCalls.reopen(found.raw, flags: access | O_NONBLOCK))
+            opened = SharedDescriptor(try FileCalls.reopen(found.descriptor, flags: access))
         } catch where error == .readOnlyFileSystem || error.rawValue == ETXTBSY {
-            opened = SharedDescriptor(try FileCalls.reopen(found.raw, flags: O_RDONLY | O_NONBLOCK))
+            opened = SharedDescriptor(try FileCalls.reopen(found.descriptor, flags: O_RDONLY))
         }
         return try fs.monitor.withLock { () throws(Errno) in
             if let known = fs.locks[owner] { return known }
@@ -67,7 +67,7 @@ extension Worker {
         let file = try fs.monitor.withLock { () throws(Errno) in try fs.files.file(request.handle) }
         let owner = LockTable.Owner(inode: file.inode.id, number: request.owner)
         let descriptor = try lockDescriptor(owner, file)
-        guard let found = try FileCalls.conflictingLock(descriptor.raw, request.lock) else {
+        guard let found = try FileCalls.conflictingLock(descriptor.descriptor, request.lock) else {
             reply.append(UInt64(0))
             reply.append(UInt64(0))
             reply.append(UInt32(bitPattern: F_UNLCK))
@@ -110,9 +110,9 @@ extension Worker {
 
     static func take(_ lock: RangeLock, _ descriptor: SharedDescriptor, isWhole: Bool) throws(Errno) {
         if isWhole {
-            try FileCalls.setWholeLock(descriptor.raw, lock.kind)
+            try FileCalls.setWholeLock(descriptor.descriptor, lock.kind)
         } else {
-            try FileCalls.setLock(descriptor.raw, lock)
+            try FileCalls.setLock(descriptor.descriptor, lock)
         }
     }
 

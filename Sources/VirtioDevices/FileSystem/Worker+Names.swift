@@ -68,7 +68,7 @@ extension Worker {
     }
 
     private func enterRoot(of tree: Tree) throws(Errno) -> (Inode, FileStatus) {
-        let inode = try fs.enter(FileCalls.status(tree.shared.root.raw), tree.shared.name, in: nil, tree)
+        let inode = try fs.enter(FileCalls.status(tree.shared.root.descriptor), tree.shared.name, in: nil, tree)
         do throws(Errno) { return (inode, try fs.status(of: inode)) } catch {
             fs.leave(inode)
             throw error
@@ -99,7 +99,7 @@ extension Worker {
         let parent = try fs.writableDirectory(header.node)
         let directory = try fs.descriptor(of: parent)
         credentials.create(uid: header.uid, gid: header.gid, umask: 0)
-        try FileCalls.makeSymlink(name, in: directory.raw, target: Array(target))
+        try FileCalls.makeSymlink(name, in: directory.descriptor, target: Array(target))
         return try enterNew(name, in: parent, directory)
     }
 
@@ -112,7 +112,7 @@ extension Worker {
         let parent = try fs.writableDirectory(header.node)
         let directory = try fs.descriptor(of: parent)
         credentials.create(uid: header.uid, gid: header.gid, umask: umask)
-        try FileCalls.makeNode(name, in: directory.raw, mode: mode, device: UInt64(device))
+        try FileCalls.makeNode(name, in: directory.descriptor, mode: mode, device: UInt64(device))
         return try enterNew(name, in: parent, directory)
     }
 
@@ -123,7 +123,7 @@ extension Worker {
         let parent = try fs.writableDirectory(header.node)
         let directory = try fs.descriptor(of: parent)
         credentials.create(uid: header.uid, gid: header.gid, umask: umask)
-        try FileCalls.makeDirectory(name, in: directory.raw, mode: mode)
+        try FileCalls.makeDirectory(name, in: directory.descriptor, mode: mode)
         return try enterNew(name, in: parent, directory)
     }
 
@@ -135,7 +135,7 @@ extension Worker {
         guard inode.tree === parent.tree else { throw .crossDevice }
         let descriptor = try fs.descriptor(of: inode)
         let directory = try fs.descriptor(of: parent)
-        try FileCalls.link(descriptor.raw, to: name, in: directory.raw)
+        try FileCalls.link(descriptor.descriptor, to: name, in: directory.descriptor)
         return try enterNew(name, in: parent, directory)
     }
 
@@ -144,7 +144,7 @@ extension Worker {
     func remove(_ header: RequestHeader, _ body: inout ByteReader, isDirectory: Bool) throws(Errno) -> Answer {
         let name = try name(&body)
         let parent = try fs.writableDirectory(header.node)
-        try FileCalls.remove(name, in: fs.descriptor(of: parent).raw, isDirectory: isDirectory)
+        try FileCalls.remove(name, in: fs.descriptor(of: parent).descriptor, isDirectory: isDirectory)
         return .reply
     }
 
@@ -164,7 +164,7 @@ extension Worker {
         guard oldParent.tree === newParent.tree else { throw .crossDevice }
         let from = try fs.descriptor(of: oldParent)
         let to = try fs.descriptor(of: newParent)
-        try FileCalls.rename(oldName, in: from.raw, to: newName, in: to.raw, flags: flags)
+        try FileCalls.rename(oldName, in: from.descriptor, to: newName, in: to.descriptor, flags: flags)
         moved(newName, in: newParent, to)
         if flags & RenameFlags.exchange != 0 { moved(oldName, in: oldParent, from) }
         return .reply
@@ -172,7 +172,7 @@ extension Worker {
 
     /// What is at the name now is known to be there.
     private func moved(_ name: FileName, in parent: Inode, _ directory: SharedDescriptor) {
-        guard let status = try? FileCalls.status(of: name, in: directory.raw) else { return }
+        guard let status = try? FileCalls.status(of: name, in: directory.descriptor) else { return }
         fs.monitor.withLock {
             if let inode = fs.inodes[InodeKey(status, in: parent.tree)], inode !== parent {
                 fs.inodes.place(inode, in: parent, name)
@@ -183,7 +183,7 @@ extension Worker {
     func readLink(_ header: RequestHeader) throws(Errno) -> Answer {
         let inode = try fs.inode(header.node)
         guard inode.kind == .symlink else { throw .invalidArgument }
-        reply.append(try FileCalls.linkTarget(fs.descriptor(of: inode).raw))
+        reply.append(try FileCalls.linkTarget(fs.descriptor(of: inode).descriptor))
         return .reply
     }
 }

@@ -30,8 +30,7 @@ extension Worker {
         // The guest fills up pages by reading when it gathers writes.
         let gathers = fs.monitor.withLock { fs.negotiated.contains(.writebackCache) }
         if gathers, flags & O_ACCMODE == O_WRONLY { flags = flags & ~O_ACCMODE | O_RDWR }
-        // Nothing that could be opened here makes one wait, but what it is can change at any time.
-        return flags | O_NONBLOCK
+        return flags
     }
 
     func open(_ header: RequestHeader, _ body: inout ByteReader) throws(Errno) -> Answer {
@@ -43,7 +42,7 @@ extension Worker {
         let found = try fs.descriptor(of: inode)
         if flags & O_TRUNC != 0 { credentials.keepSetID(openFlags & Self.killSetID == 0) }
         let host = hostFlags(flags)
-        let opened = SharedDescriptor(try FileCalls.reopen(found.raw, flags: host))
+        let opened = SharedDescriptor(try FileCalls.reopen(found.descriptor, flags: host))
         let file = OpenFile(inode, opened, isWritable: host & O_ACCMODE != O_RDONLY)
         return try answerOpen(.file(file), flags: try cacheFlags(file, truncated: flags & O_TRUNC != 0))
     }
@@ -55,7 +54,7 @@ extension Worker {
         case .never: return 0
         case .auto:
             let now = Int64(clamping: Clock.realtimeNanoseconds() / 1_000_000_000)
-            let stamp = ContentStamp(try FileCalls.status(file.descriptor.raw))
+            let stamp = ContentStamp(try FileCalls.status(file.descriptor.descriptor))
             return fs.monitor.withLock {
                 let isSame = file.inode.contents == stamp
                 file.inode.contents = stamp.isSettled(at: now) && !truncated ? stamp : nil
@@ -79,7 +78,7 @@ extension Worker {
         let opened: FileDescriptor
         do throws(Errno) {
             // Only what is not there is made: what is could be a device by now.
-            opened = try FileCalls.open(name, in: directory.raw, flags: host | O_CREAT | O_EXCL, mode: mode & 0o7777)
+            opened = try FileCalls.open(name, in: directory.descriptor, flags: host | O_CREAT | O_EXCL, mode: mode & 0o7777)
         } catch .fileExists where flags & O_EXCL == 0 {
             // The host was quicker. The guest looks again, checks permissions, and opens it.
             throw .stale
@@ -92,7 +91,7 @@ extension Worker {
     private func answerNew(
         _ opened: SharedDescriptor, _ name: FileName, in parent: Inode, isWritable: Bool
     ) throws(Errno) -> Answer {
-        let status = try FileCalls.status(opened.raw)
+        let status = try FileCalls.status(opened.descriptor)
         let inode = try fs.enter(status, name, in: parent, parent.tree)
         append(entry: inode, status, in: parent)
         do throws(Errno) {
@@ -112,8 +111,8 @@ extension Worker {
         credentials.create(uid: header.uid, gid: header.gid, umask: umask)
         let host = (hostFlags(flags) & ~O_TRUNC) | (flags & O_EXCL)
         let opened = SharedDescriptor(
-            try FileCalls.openTemporary(in: directory.raw, flags: host, mode: mode & 0o7777))
-        let status = try FileCalls.status(opened.raw)
+            try FileCalls.openTemporary(in: directory.descriptor, flags: host, mode: mode & 0o7777))
+        let status = try FileCalls.status(opened.descriptor)
         // It has no name, so it is found by its descriptor as long as the guest knows it.
         let inode = try fs.enterUnnamed(status, opened, parent.tree)
         append(entry: inode, status, in: parent)

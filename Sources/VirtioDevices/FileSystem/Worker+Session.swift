@@ -84,9 +84,9 @@ extension Worker {
     }
 
     private func synchronize(_ tree: Tree) throws(Errno) {
-        if let mount = tree.mount { return try FileCalls.synchronizeFileSystem(mount.raw) }
+        if let mount = tree.mount { return try FileCalls.synchronizeFileSystem(mount.descriptor) }
         let root = tree.shared.root
-        guard let kind = try FileCalls.status(root.raw).kind, kind == .directory || kind == .regular else { return }
-        try FileCalls.synchronizeFileSystem(FileCalls.reopen(root.raw, flags: O_RDONLY).raw)
+        guard let kind = try FileCalls.status(root.descriptor).kind, kind == .directory || kind == .regular else { return }
+        try FileCalls.synchronizeFileSystem(FileCalls.reopen(root.descriptor, flags: O_RDONLY))
     }
 }

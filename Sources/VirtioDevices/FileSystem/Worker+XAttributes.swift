@@ -14,11 +14,11 @@ extension Worker {
         if node == InodeTable.virtualRoot { throw .notSupported }
         let inode = try fs.inode(node)
         let descriptor = try fs.descriptor(of: inode)
-        guard inode.kind == .symlink else { return try body(FileCalls.Place(descriptor.raw)) }
+        guard inode.kind == .symlink else { return try body(FileCalls.Place(descriptor)) }
         let (parent, name) = fs.monitor.withLock { (inode.parent, inode.name) }
         guard let parent, let name else { throw .notSupported }
         let directory = try fs.descriptor(of: parent)
-        return try body(FileCalls.Place(descriptor.raw, symlink: (directory.raw, name)))
+        return try body(FileCalls.Place(descriptor, symlink: (directory, name)))
     }
 
     private func attributeName(_ body: inout ByteReader) throws(Errno) -> FileCalls.AttributeName {
