@@ -136,6 +136,16 @@ final class FuseGuest {
 
     func run() { lastRun = device.run() }
 
+    /// Runs the device until it gives a request back, whatever is in it.
+    func waitForUsed() throws -> (head: UInt32, written: UInt32) {
+        for _ in 0..<1000 {
+            run()
+            if let used = try requests.takeUsed() { return used }
+            usleep(1000)
+        }
+        return try #require(nil, "nothing was given back within a second")
+    }
+
     /// The next answer that came, if one did.
     func take(room: UInt32 = 8192) throws -> (slot: UInt16, answer: Answer)? {
         guard let used = try requests.takeUsed() else { return nil }
@@ -154,8 +164,17 @@ final class FuseGuest {
     /// One request and its answer.
     func call(_ opcode: Opcode, _ node: UInt64, _ body: [UInt8] = [], room: UInt32 = 8192) throws -> Answer {
         try post(opcode, node, body, room: room)
-        run()
-        return try #require(try take(room: room)).answer
+        return try wait(room: room).answer
+    }
+
+    /// Runs the device until an answer comes: on a busy machine another thread may have taken over.
+    func wait(room: UInt32 = 8192) throws -> (slot: UInt16, answer: Answer) {
+        for _ in 0..<1000 {
+            run()
+            if let taken = try take(room: room) { return taken }
+            usleep(1000)
+        }
+        return try #require(nil, "no answer within a second")
     }
 
     /// The same, and it has to succeed.
@@ -225,8 +244,7 @@ extension FuseGuest {
 
     func forget(_ node: UInt64, _ lookups: UInt64 = 1) throws {
         try post(.forget, node, Self.bytes([lookups]), room: 0)
-        run()
-        _ = try take(room: 0)
+        _ = try wait(room: 0)
     }
 
     func rename(_ old: String, in node: UInt64, to new: String, in newNode: UInt64, flags: UInt32 = 0) throws -> Answer {

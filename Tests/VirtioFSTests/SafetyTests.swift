@@ -76,9 +76,7 @@ struct SafetyTests {
             try guest.requests.describe(0, FuseGuest.requestAt, 40, flags: 1, next: 1)
             try guest.requests.describe(1, FuseGuest.answerAt, 256, flags: 2)
             try guest.requests.offer(0)
-            guest.run()
-            let used = try #require(try guest.requests.takeUsed())
-            #expect(used.written <= 256)
+            #expect(try guest.waitForUsed().written <= 256)
         }
         // A length that is not the chain's; no header at all; no room for an answer.
         for (length, count, room) in [(41, 40, 64), (0, 40, 64), (UInt32.max, 40, 64), (40, 39, 64), (40, 40, 8)] as [(UInt32, UInt32, UInt32)] {
@@ -90,9 +88,7 @@ struct SafetyTests {
             try guest.requests.describe(0, FuseGuest.requestAt, count, flags: 1, next: 1)
             try guest.requests.describe(1, FuseGuest.answerAt, room, flags: 2)
             try guest.requests.offer(0)
-            guest.run()
-            let used = try #require(try guest.requests.takeUsed())
-            #expect(used.written == (room < 16 ? 0 : 16))
+            #expect(try guest.waitForUsed().written == (room < 16 ? 0 : 16))
         }
         #expect(try guest.attributes(root).error == 0 || guest.attributes(guest.root()).error == 0)
         let counters = guest.device.counters
@@ -148,9 +144,8 @@ struct SafetyTests {
             withExtendedLifetime(memory) { _ = fcntl(holderNumber, 1024, F_UNLCK) }
         }
         try guest.post(.getAttributes, root, FuseGuest.bytes([UInt32(0), 0]) + FuseGuest.bytes([UInt64(0)]), slot: 1)
-        guest.run()
-        let first = try #require(try guest.take())
-        let second = try #require(try guest.take())
+        let first = try guest.wait()
+        let second = try guest.wait()
         // The one that came second was answered first, by another thread.
         #expect(first.slot == 1 && first.answer.error == 0)
         #expect(second.slot == 0 && second.answer.error == 0)
