@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Measures kvm-runtime against a floor in the same run: `make bench`, or Benchmarks/run.py [start] [memory] [stream].
+"""Measures kvm-runtime against a floor in the same run: `make bench`, or Benchmarks/run.py [PART...].
 
 The floor of a start is QEMU with the same flags and kernel and an init that powers off at once. The floor of the output
-is a program in the guest that writes to a bare vsock stream. Figures are medians; machines are noisy, so quote ratios.
+is a program in the guest that writes to a bare vsock stream. That of files is Debian's virtiofsd (filesystem.py).
+Figures are medians; machines are noisy, so quote ratios.
 """
 
 import argparse
@@ -16,110 +17,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(HERE)
-BUILD = os.environ.get("KVM_RUNTIME_BUILD", os.path.join(TOP, "build"))
-RUNTIME = os.path.join(BUILD, "bin", "kvm-runtime")
-VMM = os.path.join(BUILD, "bin", "kvm-vmm")
-KERNEL = os.path.join(BUILD, "share", "kvm-runtime", "vmlinux")
-MIB = 1 << 20
+from common import MIB, VMM, Bench, bundle, pss
+from filesystem import FileSystem
+
+PARTS = ("start", "memory", "stream", "filesystem")
 
 
-def bundle(work, name, arguments):
-    """A bundle with a busybox rootfs and the default config.json, without a terminal."""
-    path = os.path.join(work, name)
-    os.makedirs(os.path.join(path, "rootfs", "bin"))
-    for place in ("proc", "sys", "dev"):
-        os.makedirs(os.path.join(path, "rootfs", place))
-    shutil.copy("/bin/busybox", os.path.join(path, "rootfs", "bin", "busybox"))
-    for applet in ("sh", "true", "dd", "cat", "sleep", "head"):
-        os.symlink("busybox", os.path.join(path, "rootfs", "bin", applet))
-    subprocess.run([RUNTIME, "spec", "--bundle", path], check=True)
-    config = os.path.join(path, "config.json")
-    with open(config) as file:
-        spec = json.load(file)
-    spec["process"]["terminal"] = False
-    spec["process"]["args"] = arguments
-    with open(config, "w") as file:
-        json.dump(spec, file)
-    return path
-
-
-class Bench:
-    def __init__(self, work, runs):
-        self.work = work
-        self.runs = runs
-        self.root = os.path.join(work, "state")
-        self.log = os.path.join(work, "log")
-        self.config = os.path.join(work, "config.toml")
-        self.failed = []
-        with open(self.config, "w") as file:
-            file.write("[guest]\ndefault_memory_mib = 128\n")
-
-    def command(self, *arguments):
-        return [RUNTIME, "--root", self.root, "--log", self.log, "--config", self.config, *arguments]
-
-    def line(self, text, good=None):
-        mark = "" if good is None else ("  ok" if good else "  MISSED")
-        print(text + mark, flush=True)
-        if good is False:
-            self.failed.append(text)
-
-    # The command line of the guest's QEMU, as kvm-runtime really gives it.
-    def qemu_flags(self):
-        wrapper = os.path.join(self.work, "qemu-wrapper")
-        out = os.path.join(self.work, "qemu-flags")
-        with open(wrapper, "w") as file:
-            file.write('#!/bin/bash\nprintf "%s\\0" "$@" >' + out + '\nexec qemu-system-x86_64 "$@"\n')
-        os.chmod(wrapper, 0o755)
-        config = os.path.join(self.work, "wrapper.toml")
-        with open(config, "w") as file:
-            file.write(f'[paths]\nqemu = "{wrapper}"\n[guest]\ndefault_memory_mib = 128\n')
-        path = bundle(self.work, "flags", ["true"])
-        subprocess.run([RUNTIME, "--root", self.root, "--log", self.log, "--config", config, "run", "-b", path, "flags"],
-                       check=True, stdin=subprocess.DEVNULL)
-        with open(out) as file:
-            return file.read().split("\0")[:-1]
-
-    def floor_flags(self, flags, initramfs, keep_vsock=False):
-        """The same flags without what needs a peer: the vhost-user devices, the control and console sockets."""
-        result = []
-        pairs = iter(range(len(flags)))
-        i = 0
-        while i < len(flags):
-            word, value = flags[i], flags[i + 1] if i + 1 < len(flags) else ""
-            if word == "-chardev" or word in ("-serial", "-mon"):
-                i += 2
-                continue
-            if word == "-device" and "vhost-user" in value:
-                i += 2
-                continue
-            if word == "-initrd":
-                result += ["-initrd", initramfs]
-                i += 2
-                continue
-            result.append(word)
-            i += 1
-        return result + ["-serial", "null"]
-
-    def build(self, name):
-        """Compiles a trivial init and packs it; returns the initramfs."""
-        if name == "floor":
-            subprocess.run([os.path.join(HERE, "floor", "build.sh"), self.work], check=True)
-            return os.path.join(self.work, "floor.cpio")
-        place = os.path.join(self.work, name + "-root")
-        os.makedirs(os.path.join(place, "dev"))
-        os.mknod(os.path.join(place, "dev", "console"), 0o20600, os.makedev(5, 1))
-        subprocess.run(["gcc", "-O2", "-Wall", "-static", "-s", "-o", os.path.join(place, "init"),
-                        os.path.join(HERE, name, "init.c")], check=True)
-        archive = os.path.join(self.work, name + ".cpio")
-        with open(archive, "wb") as file:
-            subprocess.run("find . | cpio --quiet -o -H newc", shell=True, cwd=place, check=True, stdout=file)
-        return archive
-
+class Measures(Bench):
     # --- start ------------------------------------------------------------------------------------------------
 
     def start(self):
@@ -187,8 +93,7 @@ class Bench:
         try:
             state = self.wait_for_state("idle")
             time.sleep(1)
-            with open(os.path.join(self.root, "idle", "state.json")) as file:
-                processes = json.load(file)["processes"]
+            processes = self.processes("idle")
             parts = {"kvm-runtime run": run.pid, "kvm-runtime sandbox": state["pid"], "kvm-vmm": processes["kvm-vmm"]}
             total = 0.0
             for name, pid in parts.items():
@@ -197,6 +102,8 @@ class Bench:
                 print(f"  {own:8.1f} MiB  PSS of {name}" + (f" (and {guest:.1f} of guest RAM mapped)" if guest else ""))
             self.line(f"  {total:8.1f} MiB  together (at most 12)", total <= 12)
             for name in ("qemu", "virtiofsd"):
+                if name not in processes:
+                    continue
                 own, guest = pss(processes[name])
                 print(f"  {own:8.1f} MiB  PSS of {name}" + (f" and {guest:.1f} of guest RAM" if guest else ""))
         finally:
@@ -209,16 +116,6 @@ class Bench:
                               capture_output=True, text=True).stdout
         free = int(re.search(r"MemAvailable:\s+(\d+) kB", text).group(1)) / 1024
         self.line(f"  {free:8.1f} MiB  available in the guest (at least 85)", free >= 85)
-
-    def wait_for_state(self, id):
-        for _ in range(600):
-            done = subprocess.run(self.command("state", id), capture_output=True)
-            if done.returncode == 0:
-                state = json.loads(done.stdout)
-                if state["status"] == "running":
-                    return state
-            time.sleep(0.05)
-        sys.exit(f"{id} did not start")
 
     # --- stream -----------------------------------------------------------------------------------------------
 
@@ -310,37 +207,23 @@ class Bench:
             sys.exit(f"bare stream: {total} bytes of {mebibytes * MIB}")
         return rate
 
-    def qemu_flags_cached(self):
-        if not hasattr(self, "flags"):
-            shutil.rmtree(os.path.join(self.work, "flags"), ignore_errors=True)
-            self.flags = self.qemu_flags()
-        return self.flags
+    # --- filesystem -------------------------------------------------------------------------------------------
 
-
-def pss(pid):
-    """MiB of a process's proportional set: its own, and that of mapped guest memory."""
-    own = guest = 0
-    is_guest = False
-    with open(f"/proc/{pid}/smaps") as file:
-        for line in file:
-            if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
-                is_guest = "memfd:" in line
-            elif line.startswith("Pss:"):
-                if is_guest:
-                    guest += int(line.split()[1])
-                else:
-                    own += int(line.split()[1])
-    return own / 1024, guest / 1024
+    def filesystem(self):
+        FileSystem(self).measure(self.asked_runs or 3)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", choices=[[], "start", "memory", "stream"], default=[])
-    parser.add_argument("-n", "--runs", type=int, default=15)
+    parser.add_argument("what", nargs="*", metavar="PART", help=", ".join(PARTS) + "; all of them if none is given")
+    parser.add_argument("-n", "--runs", type=int, help="default: 15 of a start, 3 of the file systems")
     options = parser.parse_args()
+    for name in options.what:
+        if name not in PARTS:
+            parser.error(f"no such part: {name} ({', '.join(PARTS)})")
     with tempfile.TemporaryDirectory(prefix="kvm-runtime-bench-") as work:
-        bench = Bench(work, options.runs)
-        for name in options.what or ["start", "memory", "stream"]:
+        bench = Measures(work, options.runs)
+        for name in options.what or PARTS:
             getattr(bench, name)()
     if bench.failed:
         print("\nMissed:")
