@@ -71,7 +71,9 @@ let package = Package(
             // each. kvm-vmm, which handles the guest's memory, stays position-independent.
             linkerSettings: [.unsafeFlags(["-static-executable"], .when(configuration: .release))]),
         .executableTarget(
-            name: "kvm-vmm", dependencies: ["VhostUser", "VirtioVsock", "VirtioFS", "FileCalls", "VMMWire", "LinuxSys"], path: "Sources/kvm-vmm",
+            name: "kvm-vmm",
+            dependencies: ["VhostUser", "VirtioVsock", "VirtioFS", "FileCalls", "VMMWire", "LinuxSys"],
+            path: "Sources/kvm-vmm",
             swiftSettings: strict),
         tests("LinuxSysTests", ["LinuxSys", "Spawn"]),
         tests("JSONTests", ["JSON"]),
@@ -83,7 +85,8 @@ let package = Package(
         tests("VirtioFSTests", ["DeviceTesting", "VirtioFS", "FileCalls", "Virtio", "GuestMemory", "LinuxSys"]),
         tests("VMMWireTests", ["VMMWire"]),
         tests(
-            "VhostUserTests", ["DeviceTesting", "VhostUser", "VirtioVsock", "Virtio", "GuestMemory", "LinuxSys", "CLinux"]),
+            "VhostUserTests",
+            ["DeviceTesting", "VhostUser", "VirtioVsock", "Virtio", "GuestMemory", "LinuxSys", "CLinux"]),
         tests("KVMTests", ["KVM", "CKVM", "LinuxSys"]),
         tests("QEMUDriverTests", ["QEMUDriver", "VMDriver", "LinuxSys", "JSON"]),
         tests("StateStoreTests", ["StateStore", "OCISpec", "LinuxSys"]),

@@ -10,14 +10,17 @@ extension FileCalls {
         _ = try retrying { ftruncate(fd, size) }
     }
 
-    public static func allocate(_ fd: borrowing FileDescriptor, mode: CInt, offset: UInt64, length: UInt64) throws(Errno) {
+    public static func allocate(_ fd: borrowing FileDescriptor, mode: CInt, offset: UInt64, length: UInt64)
+        throws(Errno)
+    {
         let fd = fd.raw
         _ = try retrying { cfile_allocate(fd, mode, offset, length) }
     }
 
     /// - Returns: how many bytes were copied.
     public static func copy(
-        from: borrowing FileDescriptor, at fromOffset: Int64, to: borrowing FileDescriptor, at toOffset: Int64, count: Int
+        from: borrowing FileDescriptor, at fromOffset: Int64, to: borrowing FileDescriptor, at toOffset: Int64,
+        count: Int
     ) throws(Errno) -> Int {
         let (from, to) = (from.raw, to.raw)
         var fromOffset = fromOffset
@@ -53,7 +56,9 @@ extension FileCalls {
     }
 
     /// The lock that is in the way of `lock`, and its owner's pid (-1 for another open file's); nil when there is none.
-    public static func conflictingLock(_ fd: borrowing FileDescriptor, _ lock: RangeLock) throws(Errno) -> (lock: RangeLock, pid: Int32)? {
+    public static func conflictingLock(_ fd: borrowing FileDescriptor, _ lock: RangeLock) throws(Errno) -> (
+        lock: RangeLock, pid: Int32
+    )? {
         let fd = fd.raw
         var found = cfile_lock(start: lock.start, length: lock.length, type: lock.kind.number, pid: 0)
         _ = try once { cfile_lock_get(fd, &found) }

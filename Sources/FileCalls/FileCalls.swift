@@ -29,7 +29,8 @@ public enum FileCalls {
     }
 
     /// open(2) of a name, beneath the directory.
-    public static func open(_ name: FileName, in directory: borrowing FileDescriptor, flags: CInt, mode: UInt32 = 0) throws(Errno)
+    public static func open(_ name: FileName, in directory: borrowing FileDescriptor, flags: CInt, mode: UInt32 = 0)
+        throws(Errno)
         -> FileDescriptor
     {
         let directory = directory.raw
@@ -38,7 +39,9 @@ public enum FileCalls {
     }
 
     /// An unnamed file in the directory.
-    public static func openTemporary(in directory: borrowing FileDescriptor, flags: CInt, mode: UInt32) throws(Errno) -> FileDescriptor {
+    public static func openTemporary(in directory: borrowing FileDescriptor, flags: CInt, mode: UInt32) throws(Errno)
+        -> FileDescriptor
+    {
         let directory = directory.raw
         let bits = UInt64(UInt32(bitPattern: flags)) | UInt64(CFILE_O_TMPFILE)
         return FileDescriptor(owning: try once { cfile_open(directory, ".", bits, mode) })
@@ -61,7 +64,9 @@ public enum FileCalls {
     }
 
     /// - Parameter mount: a descriptor, not O_PATH, of any file on the same mount.
-    public static func find(_ handle: FileHandle, onMountOf mount: borrowing FileDescriptor) throws(Errno) -> FileDescriptor {
+    public static func find(_ handle: FileHandle, onMountOf mount: borrowing FileDescriptor) throws(Errno)
+        -> FileDescriptor
+    {
         let mount = mount.raw
         let count = UInt32(handle.bytes.count)
         return FileDescriptor(
@@ -72,19 +77,25 @@ public enum FileCalls {
 
     // MARK: Names
 
-    public static func makeDirectory(_ name: FileName, in directory: borrowing FileDescriptor, mode: UInt32) throws(Errno) {
+    public static func makeDirectory(_ name: FileName, in directory: borrowing FileDescriptor, mode: UInt32)
+        throws(Errno)
+    {
         let directory = directory.raw
         _ = try once { name.withPointer { mkdirat(directory, $0, mode_t(truncatingIfNeeded: mode)) } }
     }
 
     /// A file of any kind but a directory or a symlink.
     /// - Parameter device: of a device node, as makedev(3) makes it.
-    public static func makeNode(_ name: FileName, in directory: borrowing FileDescriptor, mode: UInt32, device: UInt64) throws(Errno) {
+    public static func makeNode(_ name: FileName, in directory: borrowing FileDescriptor, mode: UInt32, device: UInt64)
+        throws(Errno)
+    {
         let directory = directory.raw
         _ = try once { name.withPointer { mknodat(directory, $0, mode_t(truncatingIfNeeded: mode), dev_t(device)) } }
     }
 
-    public static func makeSymlink(_ name: FileName, in directory: borrowing FileDescriptor, target: [UInt8]) throws(Errno) {
+    public static func makeSymlink(_ name: FileName, in directory: borrowing FileDescriptor, target: [UInt8])
+        throws(Errno)
+    {
         let directory = directory.raw
         _ = try once {
             (target + [0]).withUnsafeBytes { target in
@@ -96,19 +107,23 @@ public enum FileCalls {
     }
 
     /// A further name for what `fd` stands for.
-    public static func link(_ fd: borrowing FileDescriptor, to name: FileName, in directory: borrowing FileDescriptor) throws(Errno) {
+    public static func link(_ fd: borrowing FileDescriptor, to name: FileName, in directory: borrowing FileDescriptor)
+        throws(Errno)
+    {
         let (fd, directory) = (fd.raw, directory.raw)
         _ = try once { name.withPointer { cfile_link(fd, directory, $0) } }
     }
 
-    public static func remove(_ name: FileName, in directory: borrowing FileDescriptor, isDirectory: Bool) throws(Errno) {
+    public static func remove(_ name: FileName, in directory: borrowing FileDescriptor, isDirectory: Bool) throws(Errno)
+    {
         let directory = directory.raw
         _ = try once { name.withPointer { unlinkat(directory, $0, isDirectory ? AT_REMOVEDIR : 0) } }
     }
 
     /// renameat2(2).
     public static func rename(
-        _ name: FileName, in directory: borrowing FileDescriptor, to newName: FileName, in newDirectory: borrowing FileDescriptor, flags: UInt32
+        _ name: FileName, in directory: borrowing FileDescriptor, to newName: FileName,
+        in newDirectory: borrowing FileDescriptor, flags: UInt32
     ) throws(Errno) {
         let (directory, newDirectory) = (directory.raw, newDirectory.raw)
         _ = try once {

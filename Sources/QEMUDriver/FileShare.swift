@@ -54,7 +54,8 @@ struct FileShare: ~Copyable {
         vmm.descriptors[Inherited.vhostUser] = inherited[0].raw
         vmm.descriptors[Inherited.trees] = inherited[1].raw
         return FileShare(
-            connection: try socket.second.duplicate(), trees: trees, messages: SharedDescriptor(try messages.second.duplicate()),
+            connection: try socket.second.duplicate(), trees: trees,
+            messages: SharedDescriptor(try messages.second.duplicate()),
             inherited: inherited)
     }
 
@@ -69,7 +70,8 @@ struct FileShare: ~Copyable {
     }
 
     private static func open(_ tree: VMPlan.SharedTree) throws(Errno) -> Tree {
-        var description = SharedTreeDescription(name: tree.name, readOnly: tree.readOnly)
+        var description = SharedTreeDescription(
+            name: tree.name, readOnly: tree.readOnly, cache: cache(tree.cache))
         guard !File.isDirectory(tree.source) else {
             let root = SharedDescriptor(try directory(tree))
             return Tree(message: .add(description), descriptors: [root])
@@ -82,6 +84,14 @@ struct FileShare: ~Copyable {
             try FileDescriptor.directory(slash == path.startIndex ? "/" : String(path[..<slash])))
         description.nameInDirectory = String(path[path.index(after: slash)...])
         return Tree(message: .add(description), descriptors: [root, parent])
+    }
+
+    private static func cache(_ cache: VMPlan.FileCache) -> SharedTreeDescription.Cache {
+        switch cache {
+        case .auto: .auto
+        case .always: .always
+        case .never: .never
+        }
     }
 
     /// A mount of the tree that nobody else has, where the kernel makes one; else the directory as it is. What the tree

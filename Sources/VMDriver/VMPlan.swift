@@ -9,13 +9,25 @@ public struct VMPlan: Sendable {
         public var readOnly: Bool
         /// Takes along what is mounted below the source.
         public var recursive: Bool
+        public var cache: FileCache
 
-        public init(source: String, name: String, readOnly: Bool, recursive: Bool) {
+        public init(source: String, name: String, readOnly: Bool, recursive: Bool, cache: FileCache = .auto) {
             self.source = source
             self.name = name
             self.readOnly = readOnly
             self.recursive = recursive
+            self.cache = cache
         }
+    }
+
+    /// How long the guest believes what it was told of files.
+    public enum FileCache: String, CaseIterable, Sendable {
+        /// Changes of the host are seen within a second, those to contents at the next open(2).
+        case auto
+        /// Nobody but the guest changes the files.
+        case always
+        /// Everything is asked again.
+        case never
     }
 
     /// What runs the guest's instructions.

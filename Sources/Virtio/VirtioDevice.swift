@@ -31,6 +31,9 @@ public enum NextRun: Equatable, Sendable {
 /// Kicks and readiness are only noted (`queueKicked`, `descriptorReady`); the work is done by `run`, once for all that
 /// came together.
 public protocol VirtioDevice: ~Copyable {
+    /// All that the device knows and a new one in its place would need, as a plain value; queues are the transport's.
+    associatedtype SavedState: Equatable & Sendable
+
     /// What the device offers. The transport adds its own.
     var features: VirtioFeatures { get }
     /// Queues that the device has.
@@ -49,6 +52,12 @@ public protocol VirtioDevice: ~Copyable {
     mutating func deactivate() -> [QueuePosition?]
     /// Forgets everything that belongs to the driver. The device is inactive.
     mutating func reset()
+
+    /// The device's state; to be asked for while it is inactive.
+    func save() -> SavedState
+    /// Goes on where another device was saved; before it is activated for the first time. What is not to be had any more
+    /// on this host (a file, a connection) is an error to the guest when it asks for it, not here.
+    mutating func restore(_ state: SavedState)
 
     /// To be watched for readability by the transport; nil when the device has only its queues.
     var descriptor: Int32? { get }

@@ -42,7 +42,9 @@ package final class DriverQueue {
     }
 
     /// Writes descriptor `index`. Flags: 1 next, 2 writable, 4 indirect.
-    package func describe(_ index: UInt16, _ address: UInt64, _ count: UInt32, flags: UInt16 = 0, next: UInt16 = 0) throws {
+    package func describe(_ index: UInt16, _ address: UInt64, _ count: UInt32, flags: UInt16 = 0, next: UInt16 = 0)
+        throws
+    {
         try Self.describe(memory, table + 16 * UInt64(index), address, count, flags: flags, next: next)
     }
 
@@ -72,7 +74,9 @@ package final class DriverQueue {
     }
 
     /// used_event: interrupt when the used index passes it.
-    package func setUsedEvent(_ index: UInt16) throws { try memory.store(index, at: availableRing + 4 + 2 * UInt64(size)) }
+    package func setUsedEvent(_ index: UInt16) throws {
+        try memory.store(index, at: availableRing + 4 + 2 * UInt64(size))
+    }
     /// avail_event: the device wants a kick when the available index passes it.
     package func availableEvent() throws -> UInt16 { try memory.load(usedRing + 4 + 8 * UInt64(size)) }
     package func usedFlags() throws -> UInt16 { try memory.load(usedRing) }

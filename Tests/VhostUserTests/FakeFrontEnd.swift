@@ -47,6 +47,9 @@ struct NotingDevice: VirtioDevice, ~Copyable {
     }
 
     mutating func reset() { notes.resets += 1 }
+    func save() -> UInt32 { 0 }
+    mutating func restore(_ state: UInt32) {}
+
     mutating func queueKicked(_ index: Int) { notes.kicks.append(index) }
     mutating func descriptorReady() {}
     mutating func run() -> NextRun { .whenWoken }

@@ -74,7 +74,9 @@ struct ContentTests {
         #expect(try data.number(0, UInt64.self) == far)
         let hole = try guest.done(.seek, file.node, FuseGuest.bytes([handle, 0]) + FuseGuest.bytes([UInt32(4), 0]))
         #expect(try hole.number(0, UInt64.self) == 0)
-        #expect(try guest.call(.seek, file.node, FuseGuest.bytes([handle, 0]) + FuseGuest.bytes([UInt32(0), 0])).error == EINVAL)
+        #expect(
+            try guest.call(.seek, file.node, FuseGuest.bytes([handle, 0]) + FuseGuest.bytes([UInt32(0), 0])).error
+                == EINVAL)
         // Punched out, the size stays.
         let punch = FuseGuest.bytes([handle, far, 3]) + FuseGuest.bytes([UInt32(3), 0])
         _ = try guest.done(.allocate, file.node, punch)
@@ -128,7 +130,9 @@ struct ContentTests {
         #expect(try flags() == 0)
         let always = try FuseGuest(cache: .always)
         let other = try always.create("f", in: always.root())
-        #expect(try always.done(.open, other.entry.node, FuseGuest.bytes([UInt32(O_RDONLY), 0])).number(8, UInt32.self) == 2)
+        #expect(
+            try always.done(.open, other.entry.node, FuseGuest.bytes([UInt32(O_RDONLY), 0])).number(8, UInt32.self) == 2
+        )
     }
 
     @Test func settledStamp() throws {

@@ -87,7 +87,9 @@ final class FuseGuest {
     func setup() -> DeviceSetup {
         DeviceSetup(
             memory: memory, features: [.version1, .eventIndex, .indirectDescriptors],
-            queues: [high.configuration(position: high.available), requests.configuration(position: requests.available)])
+            queues: [
+                high.configuration(position: high.available), requests.configuration(position: requests.available),
+            ])
     }
 
     // MARK: Requests
@@ -233,7 +235,8 @@ extension FuseGuest {
     func read(_ handle: UInt64, _ node: UInt64, at offset: UInt64, _ count: UInt32) throws -> [UInt8] {
         try done(
             .read, node,
-            Self.bytes([handle, offset]) + Self.bytes([count, 0]) + Self.bytes([UInt64(0)]) + Self.bytes([UInt32(0), 0]),
+            Self.bytes([handle, offset]) + Self.bytes([count, 0]) + Self.bytes([UInt64(0)])
+                + Self.bytes([UInt32(0), 0]),
             room: count + 16
         ).bytes
     }
@@ -247,7 +250,8 @@ extension FuseGuest {
         _ = try wait(room: 0)
     }
 
-    func rename(_ old: String, in node: UInt64, to new: String, in newNode: UInt64, flags: UInt32 = 0) throws -> Answer {
+    func rename(_ old: String, in node: UInt64, to new: String, in newNode: UInt64, flags: UInt32 = 0) throws -> Answer
+    {
         try call(
             .rename2, node, Self.bytes([newNode]) + Self.bytes([flags, 0]) + Self.text(old) + Self.text(new))
     }

@@ -79,7 +79,9 @@ struct SafetyTests {
             #expect(try guest.waitForUsed().written <= 256)
         }
         // A length that is not the chain's; no header at all; no room for an answer.
-        for (length, count, room) in [(41, 40, 64), (0, 40, 64), (UInt32.max, 40, 64), (40, 39, 64), (40, 40, 8)] as [(UInt32, UInt32, UInt32)] {
+        for (length, count, room) in [(41, 40, 64), (0, 40, 64), (UInt32.max, 40, 64), (40, 39, 64), (40, 40, 8)]
+            as [(UInt32, UInt32, UInt32)]
+        {
             var writer = ByteWriter()
             writer.append(length)
             writer.append(Opcode.getAttributes.rawValue)

@@ -1,4 +1,5 @@
 import LinuxSys
+import VMDriver
 
 /// What the administrator decides, from `/etc/kvm-runtime/config.toml` (docs/configuration.md has every key).
 public struct Configuration: Equatable, Sendable {
@@ -27,6 +28,10 @@ public struct Configuration: Equatable, Sendable {
     public var probeTimeout = 200
     /// Seconds from the start of the machine until its agent must have called.
     public var bootTimeout = 30
+
+    // [files]
+    public var rootfsCache = VMPlan.FileCache.auto
+    public var volumeCache = VMPlan.FileCache.auto
 
     public init() {}
 
@@ -72,8 +77,17 @@ public struct Configuration: Equatable, Sendable {
         case "guest.boot_timeout_seconds": bootTimeout = try entry.integer(key, 1...3600)
         case "guest.kvm_probe_milliseconds": probeTimeout = try entry.integer(key, 20...60000)
         case "guest.kernel_parameters": kernelParameters = try entry.words(key)
+        case "files.rootfs_cache": rootfsCache = try Self.cache(key, entry)
+        case "files.volume_cache": volumeCache = try Self.cache(key, entry)
         default: throw TOMLError(line: entry.line, message: "unknown key \(key)")
         }
+    }
+
+    private static func cache(_ key: String, _ entry: TOMLDocument.Entry) throws(TOMLError) -> VMPlan.FileCache {
+        guard let known = VMPlan.FileCache(rawValue: try entry.string(key)) else {
+            throw TOMLError(line: entry.line, message: "\(key) must be \"auto\", \"always\" or \"never\"")
+        }
+        return known
     }
 }
 

@@ -1,4 +1,5 @@
 import JSON
+import VMDriver
 
 /// What a supervisor is told when it starts; the container's configuration itself is in the state directory.
 struct LaunchRequest: Equatable, Sendable {
@@ -27,6 +28,8 @@ struct LaunchRequest: Equatable, Sendable {
     var kernelParameters: [String]
     /// Seconds.
     var bootTimeout: Int
+    var rootfsCache: VMPlan.FileCache
+    var volumeCache: VMPlan.FileCache
     var kernel: String
     var initramfs: String
     var vmm: String
@@ -41,7 +44,8 @@ struct LaunchRequest: Equatable, Sendable {
             "consoleSocket": .bool(consoleSocket), "debug": .bool(debug), "accelerated": .bool(accelerated),
             "tscKilohertz": JSONValue(tscKilohertz ?? 0), "vcpus": JSONValue(vcpus),
             "memoryMiB": JSONValue(memoryMiB), "kernelParameters": JSONValue(kernelParameters),
-            "bootTimeout": JSONValue(bootTimeout), "kernel": .string(kernel), "initramfs": .string(initramfs),
+            "bootTimeout": JSONValue(bootTimeout), "rootfsCache": .string(rootfsCache.rawValue),
+            "volumeCache": .string(volumeCache.rawValue), "kernel": .string(kernel), "initramfs": .string(initramfs),
             "vmm": .string(vmm), "qemu": .string(qemu), "virtiofsd": .string(virtiofsd ?? ""),
         ]
     }
@@ -63,6 +67,8 @@ struct LaunchRequest: Equatable, Sendable {
         memoryMiB = try fields["memoryMiB"].int()
         kernelParameters = try fields["kernelParameters"].strings()
         bootTimeout = try fields["bootTimeout"].int(in: 1...86400)
+        rootfsCache = VMPlan.FileCache(rawValue: try fields["rootfsCache"].string()) ?? .auto
+        volumeCache = VMPlan.FileCache(rawValue: try fields["volumeCache"].string()) ?? .auto
         kernel = try fields["kernel"].string()
         initramfs = try fields["initramfs"].string()
         vmm = try fields["vmm"].string()
@@ -89,6 +95,8 @@ struct LaunchRequest: Equatable, Sendable {
         memoryMiB = size.memoryMiB
         kernelParameters = configuration.kernelParameters
         bootTimeout = configuration.bootTimeout
+        rootfsCache = configuration.rootfsCache
+        volumeCache = configuration.volumeCache
         kernel = assets.kernel
         initramfs = assets.initramfs
         vmm = assets.vmm

@@ -104,11 +104,11 @@ final class Supervisor {
     }
 
     private var machinePlan: VMPlan {
-        let trees = [VMPlan.SharedTree(source: request.rootfs, name: "rootfs", readOnly: false, recursive: true)]
+        let trees = [VMPlan.SharedTree(source: request.rootfs, name: "rootfs", readOnly: false, recursive: true, cache: request.rootfsCache)]
         let binds = spec.bindSources(bundle: request.bundle).map { index, source in
             VMPlan.SharedTree(
                 source: source, name: Self.bindName(index), readOnly: spec.mounts[index].isReadOnly,
-                recursive: spec.mounts[index].isRecursive)
+                recursive: spec.mounts[index].isRecursive, cache: request.volumeCache)
         }
         return VMPlan(
             name: id.text, accelerator: request.accelerated ? .kvm : .emulation, vcpus: request.vcpus,

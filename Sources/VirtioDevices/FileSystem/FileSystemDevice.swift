@@ -66,6 +66,9 @@ public struct FileSystemDevice: VirtioDevice, ~Copyable {
         fs.forgetAll()
     }
 
+    public func save() -> FileSystemState { fs.save() }
+    public mutating func restore(_ state: FileSystemState) { fs.restore(state) }
+
     public mutating func queueKicked(_ index: Int) {}
     public mutating func descriptorReady() {}
 

@@ -11,6 +11,8 @@ struct InodeTable {
     private var slots: [Inode?] = []
     /// The upper half of the nodeid of each slot: a nodeid is never used twice (before 2^32 times).
     private var generations: [UInt32] = []
+    /// Of a slot that is new.
+    private var firstGeneration: UInt32 = 0
     private var free: [UInt32] = []
     private var byKey: [InodeKey: Inode] = [:]
     private var cache: DescriptorCache
@@ -46,7 +48,7 @@ struct InodeTable {
         } else {
             index = slots.count
             slots.append(nil)
-            generations.append(0)
+            generations.append(firstGeneration)
         }
         let id = UInt64(generations[index]) << 32 | UInt64(index + 2)
         let inode = Inode(id: id, key: key, kind: kind, tree: tree)
@@ -54,6 +56,35 @@ struct InodeTable {
         byKey[key] = inode
         return inode
     }
+
+    /// Puts back an inode of a table that was saved, under the nodeid that the guest knows. `finishRestoring` follows.
+    mutating func restore(_ id: UInt64, _ key: InodeKey, _ kind: FileKind, in tree: Tree) -> Inode? {
+        let low = Int(UInt32(truncatingIfNeeded: id))
+        guard low >= 2, low - 2 < limit, byKey[key] == nil else { return nil }
+        while slots.count <= low - 2 {
+            slots.append(nil)
+            generations.append(0)
+        }
+        guard slots[low - 2] == nil else { return nil }
+        let inode = Inode(id: id, key: key, kind: kind, tree: tree)
+        slots[low - 2] = inode
+        generations[low - 2] = UInt32(truncatingIfNeeded: id >> 32)
+        byKey[key] = inode
+        return inode
+    }
+
+    /// - Parameter generation: above that of every nodeid that was ever given out.
+    mutating func finishRestoring(above generation: UInt32) {
+        free = []
+        firstGeneration = generation
+        for index in slots.indices.reversed() where slots[index] == nil {
+            generations[index] = generation
+            free.append(UInt32(index))
+        }
+    }
+
+    /// The highest of all generations.
+    var highestGeneration: UInt32 { generations.max() ?? 0 }
 
     /// Says where the inode is now.
     mutating func place(_ inode: Inode, in parent: Inode, _ name: FileName) {

@@ -6,12 +6,14 @@ import LinuxSys
 final class OpenFile: Sendable {
     let inode: Inode
     let descriptor: SharedDescriptor
-    let isWritable: Bool
+    /// Of open(2).
+    let flags: CInt
+    var isWritable: Bool { flags & O_ACCMODE != O_RDONLY }
 
-    init(_ inode: Inode, _ descriptor: SharedDescriptor, isWritable: Bool) {
+    init(_ inode: Inode, _ descriptor: SharedDescriptor, flags: CInt) {
         self.inode = inode
         self.descriptor = descriptor
-        self.isWritable = isWritable
+        self.flags = flags
     }
 }
 

@@ -51,7 +51,7 @@ extension Worker {
         let opened: SharedDescriptor
         do throws(Errno) {
             opened = SharedDescriptor(try FileCalls.reopen(found.descriptor, flags: access))
-        } catch where error == .readOnlyFileSystem || error.rawValue == ETXTBSY {
+        } catch  where error == .readOnlyFileSystem || error.rawValue == ETXTBSY {
             opened = SharedDescriptor(try FileCalls.reopen(found.descriptor, flags: O_RDONLY))
         }
         return try fs.monitor.withLock { () throws(Errno) in

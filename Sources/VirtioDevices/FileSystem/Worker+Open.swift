@@ -43,7 +43,7 @@ extension Worker {
         if flags & O_TRUNC != 0 { credentials.keepSetID(openFlags & Self.killSetID == 0) }
         let host = hostFlags(flags)
         let opened = SharedDescriptor(try FileCalls.reopen(found.descriptor, flags: host))
-        let file = OpenFile(inode, opened, isWritable: host & O_ACCMODE != O_RDONLY)
+        let file = OpenFile(inode, opened, flags: host & ~O_TRUNC)
         return try answerOpen(.file(file), flags: try cacheFlags(file, truncated: flags & O_TRUNC != 0))
     }
 
@@ -78,24 +78,25 @@ extension Worker {
         let opened: FileDescriptor
         do throws(Errno) {
             // Only what is not there is made: what is could be a device by now.
-            opened = try FileCalls.open(name, in: directory.descriptor, flags: host | O_CREAT | O_EXCL, mode: mode & 0o7777)
+            opened = try FileCalls.open(
+                name, in: directory.descriptor, flags: host | O_CREAT | O_EXCL, mode: mode & 0o7777)
         } catch .fileExists where flags & O_EXCL == 0 {
             // The host was quicker. The guest looks again, checks permissions, and opens it.
             throw .stale
         } catch {
             throw error
         }
-        return try answerNew(SharedDescriptor(opened), name, in: parent, isWritable: host & O_ACCMODE != O_RDONLY)
+        return try answerNew(SharedDescriptor(opened), name, in: parent, flags: host)
     }
 
     private func answerNew(
-        _ opened: SharedDescriptor, _ name: FileName, in parent: Inode, isWritable: Bool
+        _ opened: SharedDescriptor, _ name: FileName, in parent: Inode, flags: CInt
     ) throws(Errno) -> Answer {
         let status = try FileCalls.status(opened.descriptor)
         let inode = try fs.enter(status, name, in: parent, parent.tree)
         append(entry: inode, status, in: parent)
         do throws(Errno) {
-            return try answerOpen(.file(OpenFile(inode, opened, isWritable: isWritable)), flags: 0)
+            return try answerOpen(.file(OpenFile(inode, opened, flags: flags)), flags: 0)
         } catch {
             fs.leave(inode)
             throw error
@@ -117,7 +118,7 @@ extension Worker {
         let inode = try fs.enterUnnamed(status, opened, parent.tree)
         append(entry: inode, status, in: parent)
         do throws(Errno) {
-            return try answerOpen(.file(OpenFile(inode, opened, isWritable: true)), flags: 0)
+            return try answerOpen(.file(OpenFile(inode, opened, flags: host)), flags: 0)
         } catch {
             fs.leave(inode)
             throw error

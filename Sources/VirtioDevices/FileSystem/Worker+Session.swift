@@ -86,7 +86,9 @@ extension Worker {
     private func synchronize(_ tree: Tree) throws(Errno) {
         if let mount = tree.mount { return try FileCalls.synchronizeFileSystem(mount.descriptor) }
         let root = tree.shared.root
-        guard let kind = try FileCalls.status(root.descriptor).kind, kind == .directory || kind == .regular else { return }
+        guard let kind = try FileCalls.status(root.descriptor).kind, kind == .directory || kind == .regular else {
+            return
+        }
         try FileCalls.synchronizeFileSystem(FileCalls.reopen(root.descriptor, flags: O_RDONLY))
     }
 }

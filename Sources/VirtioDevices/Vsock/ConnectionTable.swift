@@ -12,7 +12,7 @@ struct ConnectionTable {
     private var byKey: [ConnectionKey: Connection] = [:]
     private var wide = 0
     private var nextToken: UInt64 = 1
-    private var nextPort: UInt32 = ConnectionTable.firstPort
+    private(set) var nextPort: UInt32 = ConnectionTable.firstPort
 
     /// Ports for connections from the host: above those that anybody listens on.
     private static let firstPort: UInt32 = 1 << 30
@@ -56,6 +56,9 @@ struct ConnectionTable {
         guard byToken.removeValue(forKey: connection.token) != nil else { return }
         if connection.isWide { wide -= 1 }
     }
+
+    /// Goes on with the host's ports where another table was.
+    mutating func restorePorts(next: UInt32) { nextPort = Self.firstPort | (next & Self.portMask) }
 
     /// A name for a connection from the host to `port` that no other has.
     mutating func freeKey(toGuest port: UInt32) -> ConnectionKey {

@@ -78,6 +78,10 @@ public struct VsockDevice: VirtioDevice, ~Copyable {
         sockets.driverGone()
     }
 
+    public func save() -> VsockState { VsockState(nextPort: sockets.table.nextPort) }
+
+    public mutating func restore(_ state: VsockState) { sockets.table.restorePorts(next: state.nextPort) }
+
     public mutating func queueKicked(_ index: Int) {}
 
     public mutating func descriptorReady() { eventsDue = true }
