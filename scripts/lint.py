@@ -51,10 +51,10 @@ ARROWS: dict[str, set[str]] = {
     "Virtio": {"GuestMemory"},
     "VirtioVsock": {"Virtio", "GuestMemory", "VMMWire", "LinuxSys"},
     "DeviceTesting": {"Virtio", "GuestMemory"},
-    "VirtioFS": {"Virtio", "GuestMemory", "FileCalls", "LinuxSys"},
+    "VirtioFS": {"Virtio", "GuestMemory", "FileCalls", "VMMWire", "LinuxSys"},
     "VhostUser": {"Virtio", "GuestMemory", "LinuxSys"},
     # Virtual machines, as the runtime sees them.
-    "VMDriver": {"LinuxSys"},
+    "VMDriver": {"VMMWire", "LinuxSys"},
     "QEMUDriver": {"VMDriver", "VMMWire", "FileCalls", "Spawn", "LinuxSys", "JSON"},
     # The runtime. It talks to the kvm-vmm process and never imports what that is made of.
     "StateStore": {"LinuxSys", "OCISpec", "JSON"},

@@ -9,8 +9,10 @@ public enum GuestMessage: Equatable, Sendable {
     /// A container's init has ended. Every byte that it wrote has been handed to its streams, and the file systems are
     /// synced.
     case exited(ContainerExit)
+    /// What a tree's watched files are has changed.
+    case watching(WatchedFiles)
 
-    private enum Kind: UInt8 { case hello = 129, done, created, failed, exited }
+    private enum Kind: UInt8 { case hello = 129, done, created, failed, exited, watching }
 
     public func frame(request: UInt32) -> Frame {
         var writer = WireWriter()
@@ -30,6 +32,9 @@ public enum GuestMessage: Equatable, Sendable {
         case .exited(let exit):
             kind = .exited
             exit.write(to: &writer)
+        case .watching(let files):
+            kind = .watching
+            files.write(to: &writer)
         }
         return Frame(request: request, kind: kind.rawValue, payload: writer.bytes)
     }
@@ -43,6 +48,7 @@ public enum GuestMessage: Equatable, Sendable {
         case .created: self = .created(try Created(from: &reader))
         case .failed: self = .failed(try Failure(from: &reader))
         case .exited: self = .exited(try ContainerExit(from: &reader))
+        case .watching: self = .watching(try WatchedFiles(from: &reader))
         }
         try reader.finish()
     }

@@ -7,11 +7,12 @@ public enum HostMessage: Equatable, Sendable {
     case resize(ResizeTerminal)
     /// Nanoseconds since 1970, at the moment of sending.
     case setClock(nanoseconds: UInt64)
+    case fileChanged(FileChanged)
     /// Ends every process, syncs the file systems, answers `done`, and powers the guest off. Whoever reads the answer may
     /// end the machine at once.
     case shutdown
 
-    private enum Kind: UInt8 { case welcome = 1, create, start, signal, resize, setClock, shutdown }
+    private enum Kind: UInt8 { case welcome = 1, create, start, signal, resize, setClock, shutdown, fileChanged }
 
     public func frame(request: UInt32) -> Frame {
         var writer = WireWriter()
@@ -35,6 +36,9 @@ public enum HostMessage: Equatable, Sendable {
         case .setClock(let nanoseconds):
             kind = .setClock
             writer.put(nanoseconds)
+        case .fileChanged(let change):
+            kind = .fileChanged
+            change.write(to: &writer)
         case .shutdown:
             kind = .shutdown
         }
@@ -51,6 +55,7 @@ public enum HostMessage: Equatable, Sendable {
         case .signal: self = .signal(try SendSignal(from: &reader))
         case .resize: self = .resize(try ResizeTerminal(from: &reader))
         case .setClock: self = .setClock(nanoseconds: try reader.integer())
+        case .fileChanged: self = .fileChanged(try FileChanged(from: &reader))
         case .shutdown: self = .shutdown
         }
         try reader.finish()

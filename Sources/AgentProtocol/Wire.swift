@@ -30,6 +30,8 @@ public enum WireLimit {
     public static let spec = 4 << 20
     /// Bytes of a path or an error's text.
     public static let text = 4096
+    /// Bytes of a file's name.
+    public static let name = 255
     /// Bytes of a container's id.
     public static let id = 1024
     /// Bytes of the seed for the guest's random numbers.

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -219,6 +220,16 @@ int cfile_lock_get(int fd, struct cfile_lock *lock) {
     *lock = (struct cfile_lock){.start = all.l_start, .length = all.l_len, .type = all.l_type, .pid = all.l_pid};
     return 0;
 }
+
+int cfile_watch_init(void) { return inotify_init1(IN_NONBLOCK | IN_CLOEXEC); }
+
+int cfile_watch(int inotify, int fd, uint32_t events) {
+    char path[PATH_ROOM];
+    descriptor_path(fd, path);
+    return inotify_add_watch(inotify, path, events);
+}
+
+int cfile_unwatch(int inotify, int watch) { return inotify_rm_watch(inotify, watch); }
 
 int cfile_unshare_umask(void) { return unshare(CLONE_FS); }
 

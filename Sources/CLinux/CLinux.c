@@ -280,3 +280,5 @@ int clinux_loopback_up(void) {
 ssize_t clinux_append(int fd, const struct iovec *parts, int count) {
     return pwritev2(fd, parts, count, 0, RWF_APPEND);
 }
+
+int clinux_allocate(int fd, int mode, off_t offset, off_t length) { return fallocate(fd, mode, offset, length); }

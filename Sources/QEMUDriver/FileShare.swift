@@ -104,10 +104,12 @@ struct FileShare: ~Copyable {
     }
 
     /// Tells the device of the trees, which it waits for. If it takes one amiss it ends and says why.
-    consuming func send() throws(Errno) {
-        guard let messages else { return }
+    /// - Returns: the socket for what is to be said later.
+    consuming func send() throws(Errno) -> SharedDescriptor? {
+        guard let messages else { return nil }
         for tree in trees {
             try Sockets.send(tree.message.bytes, descriptors: tree.descriptors.map(\.raw), over: messages.descriptor)
         }
+        return messages
     }
 }

@@ -90,7 +90,7 @@ public struct QEMUDriver: VMDriver {
         qemu.noNewPrivileges = true
         machine.add("qemu", try qemu.start(), complaints.qemu)
         machine.add("kvm-vmm", try vmm.start(), complaints.vmm)
-        try share.send()
+        if let trees = try share.send() { try machine.attach(trees: trees) }
         try machine.attach(control: control.first.duplicate(), console: console.first.duplicate())
     }
 }

@@ -2,6 +2,7 @@ import Glibc
 import LinuxSys
 import Spawn
 import VMDriver
+import VMMWire
 
 /// One QEMU with its back ends, watched from the owner's loop.
 final class QEMUMachine: VirtualMachine {
@@ -27,6 +28,8 @@ final class QEMUMachine: VirtualMachine {
     private var console: SharedDescriptor?
     private var controlToken: EventLoop.Token?
     private var consoleToken: EventLoop.Token?
+    private var trees: SharedDescriptor?
+    private var treesToken: EventLoop.Token?
     private var decoder = QMPDecoder()
     /// The guest ended the machine (QMP said so): QEMU's exit that follows is no failure.
     private var guestEnded = false
@@ -61,6 +64,31 @@ final class QEMUMachine: VirtualMachine {
                 if let self, let member { self.died(member) }
             }
         }
+    }
+
+    /// The socket over which the file system device is told of trees, and tells of changes.
+    func attach(trees: SharedDescriptor) throws(Errno) {
+        self.trees = trees
+        try trees.descriptor.setNonBlocking()
+        treesToken = try loop.watch(trees.raw, .readable) { [weak self] _ in self?.readTrees() }
+    }
+
+    private func readTrees() {
+        guard let trees,
+            let (bytes, _) = try? Sockets.receiveMessage(
+                upTo: DeviceWord.mostBytes, descriptors: 0, from: trees.descriptor)
+        else { return }
+        // The end; or what is no word, of which nothing is to be expected any more.
+        guard !bytes.isEmpty, let word = DeviceWord(bytes) else { return unwatch(&treesToken) }
+        if case .changed(let change) = word { events(.fileChanged(change)) }
+    }
+
+    func watch(tree: String, inodes: [UInt64]) { tell(.watch(tree: tree, inodes: inodes)) }
+    func fileChangeHandled() { tell(.changeHandled) }
+
+    /// A device that does not listen any more is about to be seen to end.
+    private func tell(_ message: TreeMessage) {
+        if let trees { _ = try? Sockets.send(message.bytes, descriptors: [], over: trees.descriptor) }
     }
 
     /// A serial port speaks byte by byte, and each byte would wake us: what came within a while is read at once.
@@ -129,6 +157,7 @@ final class QEMUMachine: VirtualMachine {
         ended = true
         unwatch(&controlToken)
         unwatch(&consoleToken)
+        unwatch(&treesToken)
         for member in members where !member.reaped {
             unwatch(&member.token)
             member.process.send(SIGKILL)
@@ -139,6 +168,7 @@ final class QEMUMachine: VirtualMachine {
         }
         control = nil
         console = nil
+        trees = nil
     }
 
     deinit { kill() }

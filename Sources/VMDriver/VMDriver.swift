@@ -1,5 +1,6 @@
 import Glibc
 import LinuxSys
+import VMMWire
 
 /// What a driver can do, as data: callers ask here instead of trying.
 public struct VMCapabilities: Equatable, Sendable {
@@ -32,6 +33,10 @@ public protocol VirtualMachine: AnyObject {
     func kill()
     /// Microseconds of processor time by process, of those that have been reaped.
     var processorTimes: [(name: String, microseconds: UInt64)] { get }
+    /// Asks for changes that the host makes to these inodes of a tree (`VMEvent.fileChanged`).
+    func watch(tree: String, inodes: [UInt64])
+    /// The guest has been told of a change: the next one may come.
+    func fileChangeHandled()
     /// pids by name, for people and measurements.
     var processes: [(name: String, pid: pid_t)] { get }
 }
@@ -40,6 +45,8 @@ public protocol VirtualMachine: AnyObject {
 public enum VMEvent: Equatable, Sendable {
     /// Bytes of the guest's console.
     case console([UInt8])
+    /// The host has changed a file that the guest watches.
+    case fileChanged(FileChange)
     /// The guest gave up the machine: reset, triple fault, or power-off.
     case ended(VMEnd)
 }

@@ -1,20 +1,27 @@
-/// What a file system device is told of the trees that it shares, over a socket of whole messages (SOCK_SEQPACKET). Each
-/// is answered by four bytes, little endian: 0 or an error number.
+/// What a file system device is told of the trees that it shares, over a socket of whole messages (SOCK_SEQPACKET). `add`
+/// and `remove` are answered (`DeviceWord.answer`), once the device serves the guest.
 public enum TreeMessage: Equatable, Sendable {
     /// Comes with one descriptor, the tree's root (O_PATH); for a single file with a second one, its directory.
     case add(SharedTreeDescription)
     case remove(name: String)
+    /// The inodes of the tree that processes of the guest watch, by number: all of them.
+    case watch(tree: String, inodes: [UInt64])
+    /// The guest's agent has seen to a change (`DeviceWord.changed`).
+    case changeHandled
 
     /// No message is longer.
-    public static let mostBytes = 1024
+    public static let mostBytes = 16384
+    /// Of more inodes a guest's processes are not told of changes.
+    public static let mostWatched = 1024
     /// Descriptors at most.
     public static let mostDescriptors = 2
-    public static let answerBytes = 4
     private static let mostNameBytes = 255
 
     private enum Kind {
         static let add: UInt8 = 1
         static let remove: UInt8 = 2
+        static let watch: UInt8 = 3
+        static let changeHandled: UInt8 = 4
     }
 
     public var bytes: [UInt8] {
@@ -23,6 +30,12 @@ public enum TreeMessage: Equatable, Sendable {
             [Kind.add, tree.readOnly ? 1 : 0, tree.cache.rawValue] + Self.encoded(tree.name)
                 + Self.encoded(tree.nameInDirectory ?? "")
         case .remove(let name): [Kind.remove] + Self.encoded(name)
+        case .watch(let tree, let inodes):
+            [Kind.watch] + Self.encoded(tree)
+                + inodes.prefix(Self.mostWatched).flatMap { inode in
+                    (0..<8).map { UInt8(truncatingIfNeeded: inode >> (8 * $0)) }
+                }
+        case .changeHandled: [Kind.changeHandled]
         }
     }
 
@@ -48,6 +61,19 @@ public enum TreeMessage: Equatable, Sendable {
         case Kind.remove:
             guard let name = Self.text(&rest), rest.isEmpty else { return nil }
             self = .remove(name: name)
+        case Kind.watch:
+            guard let tree = Self.text(&rest), rest.count % 8 == 0, rest.count / 8 <= Self.mostWatched else {
+                return nil
+            }
+            var inodes: [UInt64] = []
+            while !rest.isEmpty {
+                inodes.append(rest.prefix(8).reversed().reduce(0) { $0 << 8 | UInt64($1) })
+                rest = rest.dropFirst(8)
+            }
+            self = .watch(tree: tree, inodes: inodes)
+        case Kind.changeHandled:
+            guard rest.isEmpty else { return nil }
+            self = .changeHandled
         default: return nil
         }
     }

@@ -43,7 +43,7 @@ final class FileSystemServer: @unchecked Sendable {
         try firstTrees(trees)
         try Main.attempt("thread") { () throws(Errno) in
             try Thread.detach { [self] in
-                while let message = try? receive() { answer(tryOut(message, trees)) }
+                while let message = try? receive() { serve(message, trees) }
             }
         }
         do throws(VhostUserError) { while try backend.turn() {} } catch { throw Main.Failure(text: error.description) }
@@ -72,12 +72,19 @@ final class FileSystemServer: @unchecked Sendable {
         return bytes.isEmpty ? nil : Message(bytes: bytes, descriptors: descriptors)
     }
 
-    private func answer(_ error: Errno?) {
-        let number = UInt32(bitPattern: error?.rawValue ?? 0)
-        // Who does not listen any more needs no answer.
-        _ = try? Sockets.send(
-            (0..<4).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) }, descriptors: [], over: messages.descriptor)
+    private func serve(_ message: Message, _ trees: SharedTrees) {
+        switch TreeMessage(message.bytes) {
+        case .watch(let tree, let inodes):
+            guard let name = FileName(tree) else { return }
+            // A tree that has gone, or a host without inotify: nobody is told of changes, and that is all.
+            try? trees.watch(inodes, in: name) { [self] in say(.changed($0)) }
+        case .changeHandled: trees.changeHandled()
+        case .add, .remove, nil: say(.answer(tryOut(message, trees)?.rawValue ?? 0))
+        }
     }
+
+    /// Who does not listen any more needs no word.
+    private func say(_ word: DeviceWord) { _ = try? Sockets.send(word.bytes, descriptors: [], over: messages.descriptor) }
 
     private func tryOut(_ message: Message, _ trees: SharedTrees) -> Errno? {
         do throws(Errno) {
@@ -103,7 +110,7 @@ final class FileSystemServer: @unchecked Sendable {
         case .remove(let text):
             guard let name = FileName(text) else { throw .invalidArgument }
             try trees.remove(name)
-        case nil: throw .invalidArgument
+        case .watch, .changeHandled, nil: throw .invalidArgument
         }
     }
 }

@@ -24,6 +24,11 @@ enum Samples {
         .signal(SendSignal(container: "é", signal: 64, all: true)),
         .resize(ResizeTerminal(container: "web-1", rows: 0, columns: 65535)),
         .setClock(nanoseconds: 0), .setClock(nanoseconds: .max), .shutdown,
+        .fileChanged(
+            FileChanged(
+                kind: .moved, tree: "bind-1", directory: Array("a/b".utf8), name: [0xFF, 0xFE], newDirectory: [],
+                newName: Array("new".utf8), fileKind: 0o100000)),
+        .fileChanged(FileChanged(kind: .modified, tree: "", directory: [], name: [], fileKind: .max)),
     ]
 
     static let guest: [GuestMessage] = [
@@ -37,6 +42,7 @@ enum Samples {
         .exited(ContainerExit(container: "web-1", signal: nil, code: 255, oomKilled: false)),
         .exited(ContainerExit(container: "web-1", signal: 1, code: 0, oomKilled: true)),
         .exited(ContainerExit(container: "", signal: 64, code: 0, oomKilled: false)),
+        .watching(WatchedFiles(tree: "bind-0", inodes: [0, 1, .max])), .watching(WatchedFiles(tree: "", inodes: [])),
     ]
 
     static let frames = host.map { $0.frame(request: 7) } + guest.map { $0.frame(request: .max) }

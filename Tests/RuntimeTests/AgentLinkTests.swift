@@ -25,6 +25,7 @@ private final class FakeAgent {
             switch event {
             case .hello(let hello): events.append("hello \(hello.kernel)")
             case .exited(let exit): events.append("exited \(exit.container)")
+            case .watching(let files): events.append("watching \(files.tree)")
             case .lost(let reason): events.append("lost: \(reason)")
             }
         }

@@ -57,6 +57,8 @@ final class FuseGuest {
     var lastRun = NextRun.whenWoken
     var uid: UInt32 = 0
     var gid: UInt32 = 0
+    /// 1 is the guest's agent.
+    var pid: UInt32 = 7
 
     init(
         limits: FileSystemLimits = FileSystemLimits(descriptors: 2048, guestMemoryMiB: 128), readOnly: Bool = false,
@@ -108,7 +110,7 @@ final class FuseGuest {
         writer.append(node)
         writer.append(uid)
         writer.append(gid)
-        writer.append(UInt32(1))
+        writer.append(pid)
         writer.append(UInt32(0))
         return writer.bytes
     }

@@ -85,6 +85,11 @@ struct cfile_lock {
 int cfile_lock_set(int fd, struct cfile_lock lock);
 int cfile_lock_get(int fd, struct cfile_lock *lock);
 
+// inotify(7): watches what a descriptor stands for (O_PATH); returns the watch's number.
+int cfile_watch_init(void);
+int cfile_watch(int inotify, int fd, uint32_t events);
+int cfile_unwatch(int inotify, int watch);
+
 // Of the calling thread alone.
 int cfile_unshare_umask(void);
 void cfile_set_creator(uint32_t uid, uint32_t gid);

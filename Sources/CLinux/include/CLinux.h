@@ -109,6 +109,7 @@ int clinux_loopback_up(void);
 int clinux_accept(int listener, int flags);
 // pwritev2(2) with RWF_APPEND: to the end of the file, whatever the descriptor's own offset and flags.
 ssize_t clinux_append(int fd, const struct iovec *parts, int count);
+int clinux_allocate(int fd, int mode, off_t offset, off_t length);
 int clinux_ignore_signal(int signal);
 int clinux_pipe(int *ends, int flags);
 

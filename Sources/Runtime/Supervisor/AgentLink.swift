@@ -6,6 +6,7 @@ final class AgentLink {
     enum Event {
         case hello(Hello)
         case exited(ContainerExit)
+        case watching(WatchedFiles)
         /// The stream ended, or what came was no message; nothing follows.
         case lost(String)
     }
@@ -91,6 +92,7 @@ final class AgentLink {
             greeted = true
             events(.hello(hello))
         case .exited(let exit): events(.exited(exit))
+        case .watching(let files): events(.watching(files))
         case .done, .created, .failed:
             guard let answer = waiting.removeValue(forKey: request) else {
                 return lose("the agent answered a request that was not made")

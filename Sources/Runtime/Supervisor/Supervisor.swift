@@ -117,6 +117,10 @@ final class Supervisor {
             trees: trees + binds)
     }
 
+    var bindNames: [String] { spec.bindSources(bundle: request.bundle).map { Self.bindName($0.mount) } }
+    /// The agent takes requests.
+    var isServing: Bool { phase >= .created && phase < .exited }
+
     private static func bindName(_ index: Int) -> String { "bind-\(index)" }
 
     // MARK: The agent
@@ -150,6 +154,7 @@ final class Supervisor {
         switch event {
         case .hello(let hello): welcome(hello)
         case .exited(let exit): containerExited(exit)
+        case .watching(let files): watch(files)
         case .lost(let reason):
             // The machine's end follows when the guest panicked or switched itself off, and knows more.
             guard phase < .ending else { return }
@@ -299,6 +304,7 @@ final class Supervisor {
     private func machineEvent(_ event: VMEvent) {
         switch event {
         case .console(let bytes): console.append(bytes)
+        case .fileChanged(let change): tellAgent(change)
         case .ended(let end):
             timeline.mark(.machineEnded)
             if phase >= .ending { return self.end() }

@@ -1,6 +1,7 @@
 import FileCalls
 import Glibc
 import LinuxSys
+import VMMWire
 
 /// What the guest's file system consists of: trees, inodes, open files, locks. Used by several threads: what changes is
 /// guarded by `monitor`, which is never held during a system call that may wait.
@@ -16,6 +17,11 @@ final class FileSystem: @unchecked Sendable {
     var locks: LockTable
     var negotiated = InitFlags()
     var counters = FileSystemCounters()
+    /// Something is watched: changes are to be told apart.
+    var isWatching = false
+    private var hostWatch: HostWatch?
+    var emulation: Emulation?
+    private var gone: UInt64 = 0
 
     init(_ limits: FileSystemLimits) {
         self.limits = limits
@@ -62,6 +68,32 @@ final class FileSystem: @unchecked Sendable {
         }
     }
 
+    // MARK: Watching the host
+
+    /// Tells `report` of changes that the host makes to these inodes of a tree.
+    /// - Throws: `noSuchFile` when there is no tree of this name, and what inotify_init(2) says.
+    func watch(
+        _ numbers: Set<UInt64>, in name: FileName, report: @escaping @Sendable (FileChange) -> Void
+    ) throws(Errno) {
+        let (tree, known) = monitor.withLock { (trees.first { $0.shared.name == name }, hostWatch) }
+        guard let tree else { throw .noSuchFile }
+        if let known { return known.watch(numbers, in: tree) }
+        if numbers.isEmpty { return }
+        let new = try HostWatch(self, report: report)
+        monitor.withLock { hostWatch = new }
+        new.watch(numbers, in: tree)
+    }
+
+    func changeHandled() { monitor.withLock { hostWatch }?.handled() }
+
+    func watchAtWork() -> HostWatch? { monitor.withLock { isWatching ? hostWatch : nil } }
+
+    /// With the monitor held.
+    func nextGoneKey(in tree: Tree) -> InodeKey {
+        gone &+= 1
+        return InodeKey(gone: gone, in: tree)
+    }
+
     // MARK: Finding inodes
 
     func inode(_ id: UInt64) throws(Errno) -> Inode {
@@ -72,11 +104,14 @@ final class FileSystem: @unchecked Sendable {
     }
 
     /// The directory of a request that changes it.
-    func writableDirectory(_ id: UInt64) throws(Errno) -> Inode {
+    func writableDirectory(_ id: UInt64) throws(Errno) -> Inode { try directory(id, writable: true) }
+
+    /// - Parameter writable: it is going to be changed; else the request only looks like that.
+    func directory(_ id: UInt64, writable: Bool) throws(Errno) -> Inode {
         if id == InodeTable.virtualRoot { throw .readOnlyFileSystem }
         let inode = try inode(id)
         guard inode.kind == .directory else { throw .notDirectory }
-        if inode.tree.readOnly { throw .readOnlyFileSystem }
+        if writable, inode.tree.readOnly { throw .readOnlyFileSystem }
         return inode
     }
 

@@ -1,5 +1,6 @@
 import FileCalls
 import LinuxSys
+import VMMWire
 import Virtio
 
 /// The virtio file system device (virtio 1.2 §5.11): shares trees of the host under one virtual root.
@@ -93,6 +94,17 @@ public struct SharedTrees: Sendable {
 
     /// - Throws: `fileExists` for a name that is taken, and what statx(2) says of the root.
     public func add(_ tree: SharedTree) throws(Errno) { try fs.add(tree) }
+
+    /// Has `report` told of changes that the host makes to these inodes, by number: one at a time, each until
+    /// `changeHandled`. The first `report` is the one for all trees.
+    /// - Throws: `noSuchFile` when there is no tree of this name, and what inotify_init(2) says.
+    public func watch(
+        _ inodes: [UInt64], in name: FileName, report: @escaping @Sendable (FileChange) -> Void
+    ) throws(Errno) {
+        try fs.watch(Set(inodes), in: name, report: report)
+    }
+
+    public func changeHandled() { fs.changeHandled() }
 
     /// - Throws: `noSuchFile` when there is none of this name.
     public func remove(_ name: FileName) throws(Errno) { try fs.remove(name) }

@@ -16,6 +16,14 @@ struct InodeKey: Hashable {
         inode = status.inode
     }
 
+    /// Of something that is no more.
+    init(gone number: UInt64, in tree: Tree) {
+        self.tree = tree.number
+        mount = UInt64.max
+        device = UInt64.max
+        inode = number
+    }
+
     /// Of a tree that is a single file, whichever that is at the time.
     init(singleFileOf tree: Tree) {
         self.tree = tree.number
@@ -49,6 +57,8 @@ final class Inode: @unchecked Sendable {
     var descriptor: SharedDescriptor?
     var cacheSlot = -1
     var wasUsed = false
+    /// A process of the guest watches it.
+    var isWatched = false
     /// It is found by nothing but its descriptor.
     var isPinned = false
 

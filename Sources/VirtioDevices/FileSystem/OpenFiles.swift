@@ -10,10 +10,14 @@ final class OpenFile: Sendable {
     let flags: CInt
     var isWritable: Bool { flags & O_ACCMODE != O_RDONLY }
 
-    init(_ inode: Inode, _ descriptor: SharedDescriptor, flags: CInt) {
+    /// The agent's, which only looks as if it wrote.
+    let isEmulated: Bool
+
+    init(_ inode: Inode, _ descriptor: SharedDescriptor, flags: CInt, isEmulated: Bool = false) {
         self.inode = inode
         self.descriptor = descriptor
         self.flags = flags
+        self.isEmulated = isEmulated
     }
 }
 

@@ -63,32 +63,57 @@ extension Worker {
         let gid: UInt32 = try body.number()
         if header.node == InodeTable.virtualRoot { throw .readOnlyFileSystem }
         let inode = try fs.inode(header.node)
+        if isEmulated(header, .attributes, inode) {
+            appendAttributesAnswer(try fs.status(of: inode), inode.tree)
+            return .reply
+        }
+        try refuseAgent(header)
         if inode.tree.readOnly { throw .readOnlyFileSystem }
+        let change = Change(
+            what: changes, handle: changes.contains(.byHandle) ? handle : nil, size: size, mode: mode, uid: uid, gid: gid,
+            accessed: Self.time(
+                changes.contains(.accessed), now: changes.contains(.accessedNow), accessedSeconds, accessedNanoseconds),
+            modified: Self.time(
+                changes.contains(.modified), now: changes.contains(.modifiedNow), modifiedSeconds, modifiedNanoseconds))
+        let status = try changing(inode: inode) { () throws(Errno) in try apply(change, to: inode) }
+        appendAttributesAnswer(status, inode.tree)
+        return .reply
+    }
 
-        let descriptor = try fs.descriptor(ofOpenOr: inode, changes.contains(.byHandle) ? handle : nil)
+    /// What a SETATTR asks for.
+    private struct Change {
+        var what: Changes
+        var handle: UInt64?
+        var size: UInt64
+        var mode: UInt32
+        var uid: UInt32
+        var gid: UInt32
+        var accessed: FileTime
+        var modified: FileTime
+    }
+
+    private func apply(_ change: Change, to inode: Inode) throws(Errno) -> FileStatus {
+        let changes = change.what
+        let descriptor = try fs.descriptor(ofOpenOr: inode, change.handle)
         if changes.contains(.mode) {
             guard inode.kind != .symlink else { throw .notSupported }
             credentials.keepSetID(true)
-            try FileCalls.setMode(descriptor.descriptor, mode & 0o7777)
+            try FileCalls.setMode(descriptor.descriptor, change.mode & 0o7777)
         }
         if !changes.isDisjoint(with: [.uid, .gid]) {
             try FileCalls.setOwner(
-                descriptor.descriptor, uid: changes.contains(.uid) ? uid : nil, gid: changes.contains(.gid) ? gid : nil)
+                descriptor.descriptor, uid: changes.contains(.uid) ? change.uid : nil,
+                gid: changes.contains(.gid) ? change.gid : nil)
         }
         if changes.contains(.size) {
             guard inode.kind == .regular else { throw inode.kind == .directory ? .isDirectory : .invalidArgument }
             credentials.keepSetID(!changes.contains(.killSetID))
-            try truncate(inode, changes.contains(.byHandle) ? handle : nil, descriptor, to: size)
+            try truncate(inode, change.handle, descriptor, to: change.size)
         }
         if !changes.isDisjoint(with: [.accessed, .modified]) {
-            let accessed = Self.time(
-                changes.contains(.accessed), now: changes.contains(.accessedNow), accessedSeconds, accessedNanoseconds)
-            let modified = Self.time(
-                changes.contains(.modified), now: changes.contains(.modifiedNow), modifiedSeconds, modifiedNanoseconds)
-            try FileCalls.setTimes(descriptor.descriptor, accessed: accessed, modified: modified)
+            try FileCalls.setTimes(descriptor.descriptor, accessed: change.accessed, modified: change.modified)
         }
-        appendAttributesAnswer(try FileCalls.status(descriptor.descriptor), inode.tree)
-        return .reply
+        return try FileCalls.status(descriptor.descriptor)
     }
 
     private static func time(_ isSet: Bool, now: Bool, _ seconds: Int64, _ nanoseconds: UInt32) -> FileTime {

@@ -47,12 +47,13 @@ extension Worker {
         let file = try writableFile(handle)
         credentials.keepSetID(writeFlags & Self.killSetID == 0)
         let gathers = fs.monitor.withLock { fs.negotiated.contains(.writebackCache) }
-        let count =
+        let count = try changing(inode: file.inode) { () throws(Errno) in
             fileFlags & O_APPEND != 0 && !gathers
-            ? try memory.appendToFile(
-                file.descriptor.descriptor, from: chain.readable, skipping: start, limit: Int(size))
-            : try memory.writeFile(
-                file.descriptor.descriptor, at: offset, from: chain.readable, skipping: start, limit: Int(size))
+                ? try memory.appendToFile(
+                    file.descriptor.descriptor, from: chain.readable, skipping: start, limit: Int(size))
+                : try memory.writeFile(
+                    file.descriptor.descriptor, at: offset, from: chain.readable, skipping: start, limit: Int(size))
+        }
         fs.monitor.withLock { fs.counters.bytesWritten &+= UInt64(count) }
         reply.append(UInt32(truncatingIfNeeded: count))
         reply.append(UInt32(0))
@@ -61,9 +62,10 @@ extension Worker {
 
     func release(_ body: inout ByteReader) throws(Errno) -> Answer {
         let handle: UInt64 = try body.number()
-        // Closed when this returns: closing may take its time, and nobody else shall wait for it.
-        let member = fs.monitor.withLock { fs.files.remove(handle) }
-        guard member != nil else { throw .badFileDescriptor }
+        var member = fs.monitor.withLock { fs.files.remove(handle) }
+        guard let inode = member.map(\.inode) else { throw .badFileDescriptor }
+        // Closed here, without the monitor: it may take its time, and nobody else shall wait for it.
+        try changing(inode: inode) { () throws(Errno) in member = nil }
         return .reply
     }
 
@@ -82,9 +84,12 @@ extension Worker {
         guard let mode = CInt(exactly: mode), Int64(exactly: offset) != nil, Int64(exactly: length) != nil else {
             throw .invalidArgument
         }
+        if try self.file(handle).isEmulated { return .reply }
         let file = try writableFile(handle)
         // The guest's kernel has cleared what is to be cleared (file_modified).
-        try FileCalls.allocate(file.descriptor.descriptor, mode: mode, offset: offset, length: length)
+        try changing(inode: file.inode) { () throws(Errno) in
+            try FileCalls.allocate(file.descriptor.descriptor, mode: mode, offset: offset, length: length)
+        }
         return .reply
     }
 
@@ -112,9 +117,11 @@ extension Worker {
         }
         let source = try file(from)
         let target = try writableFile(to)
-        let count = try FileCalls.copy(
-            from: source.descriptor.descriptor, at: fromOffset, to: target.descriptor.descriptor, at: toOffset,
-            count: Int(min(length, Self.mostCopied)))
+        let count = try changing(inode: target.inode) { () throws(Errno) in
+            try FileCalls.copy(
+                from: source.descriptor.descriptor, at: fromOffset, to: target.descriptor.descriptor, at: toOffset,
+                count: Int(min(length, Self.mostCopied)))
+        }
         reply.append(UInt32(truncatingIfNeeded: count))
         reply.append(UInt32(0))
         return .reply

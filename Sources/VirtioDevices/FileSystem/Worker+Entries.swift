@@ -13,7 +13,8 @@ extension Worker {
         reply.append(inode.id)
         // Generation: nodeids are not used twice.
         reply.append(UInt64(0))
-        appendTimeouts(inode.tree)
+        // Of what is in a watched directory the guest asks each time, so that it sees what the agent does there.
+        appendTimeouts(inode.tree, asksAgain: parent?.isWatched == true)
         appendAttributes(status, flags: Self.isSubmount(status, in: parent) ? Self.submount : 0)
     }
 
@@ -24,8 +25,8 @@ extension Worker {
     }
 
     /// entry_valid, attr_valid, and the nanoseconds of both.
-    private func appendTimeouts(_ tree: Tree) {
-        reply.append(tree.cache.entrySeconds)
+    private func appendTimeouts(_ tree: Tree, asksAgain: Bool) {
+        reply.append(asksAgain ? 0 : tree.cache.entrySeconds)
         reply.append(tree.cache.entrySeconds)
         reply.append(UInt64(0))
     }
@@ -60,6 +61,20 @@ extension Worker {
     /// As Linux packs it into 32 bits.
     private static func deviceNumber(_ number: (major: UInt32, minor: UInt32)) -> UInt32 {
         number.minor & 0xFF | number.major << 8 | (number.minor & ~0xFF) << 12
+    }
+
+    /// An entry for what is no more.
+    func append(gone inode: Inode) {
+        reply.append(inode.id)
+        for _ in 0..<4 { reply.append(UInt64(0)) }
+        reply.append(inode.key.inode)
+        for _ in 0..<5 { reply.append(UInt64(0)) }
+        for _ in 0..<3 { reply.append(UInt32(0)) }
+        reply.append(inode.kind.rawValue | 0o600)
+        reply.append(UInt32(1))
+        for _ in 0..<3 { reply.append(UInt32(0)) }
+        reply.append(UInt32(4096))
+        reply.append(UInt32(0))
     }
 
     /// The virtual root: a directory of nobody else's making, that nobody can change.

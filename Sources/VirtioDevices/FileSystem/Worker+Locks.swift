@@ -139,8 +139,10 @@ extension Worker {
         let number: UInt64 = try body.number()
         let owner = LockTable.Owner(inode: header.node, number: number)
         // Its descriptor is closed here, outside of the monitor.
-        let released = fs.monitor.withLock { fs.locks.release(owner) }
-        _ = consume released
+        var released = fs.monitor.withLock { fs.locks.release(owner) }
+        if released != nil, let inode = try? fs.inode(header.node) {
+            try changing(inode: inode) { () throws(Errno) in released = nil }
+        }
         return .reply
     }
 }

@@ -31,6 +31,7 @@ extension Worker {
         if bytes.count > FileName.mostBytes { throw .tooLong }
         guard let name = FileName(bytes) else { throw .noSuchFile }
         guard directory.kind == .directory else { throw .notDirectory }
+        if let answer = try emulatedLookup(header, directory, name) { return answer }
         let descriptor = try fs.descriptor(of: directory)
         return try enterNew(name, in: directory, descriptor)
     }
@@ -96,10 +97,16 @@ extension Worker {
     func symlink(_ header: RequestHeader, _ body: inout ByteReader) throws(Errno) -> Answer {
         let name = try name(&body)
         let target = try body.text()
-        let parent = try fs.writableDirectory(header.node)
+        let parent = try fs.directory(header.node, writable: !isAgentsCreation(header))
         let directory = try fs.descriptor(of: parent)
         credentials.create(uid: header.uid, gid: header.gid, umask: 0)
-        try FileCalls.makeSymlink(name, in: directory.descriptor, target: Array(target))
+        if !isEmulated(header, .created, parent, name) {
+            try refuseAgent(header)
+            if parent.tree.readOnly { throw .readOnlyFileSystem }
+            try changing(parent, name) { () throws(Errno) in
+                try FileCalls.makeSymlink(name, in: directory.descriptor, target: Array(target))
+            }
+        }
         return try enterNew(name, in: parent, directory)
     }
 
@@ -109,10 +116,16 @@ extension Worker {
         let umask: UInt32 = try body.number()
         try body.skip(4)
         let name = try name(&body)
-        let parent = try fs.writableDirectory(header.node)
+        let parent = try fs.directory(header.node, writable: !isAgentsCreation(header))
         let directory = try fs.descriptor(of: parent)
         credentials.create(uid: header.uid, gid: header.gid, umask: umask)
-        try FileCalls.makeNode(name, in: directory.descriptor, mode: mode, device: UInt64(device))
+        if !isEmulated(header, .created, parent, name) {
+            try refuseAgent(header)
+            if parent.tree.readOnly { throw .readOnlyFileSystem }
+            try changing(parent, name) { () throws(Errno) in
+                try FileCalls.makeNode(name, in: directory.descriptor, mode: mode, device: UInt64(device))
+            }
+        }
         return try enterNew(name, in: parent, directory)
     }
 
@@ -120,10 +133,16 @@ extension Worker {
         let mode: UInt32 = try body.number()
         let umask: UInt32 = try body.number()
         let name = try name(&body)
-        let parent = try fs.writableDirectory(header.node)
+        let parent = try fs.directory(header.node, writable: !isAgentsCreation(header))
         let directory = try fs.descriptor(of: parent)
         credentials.create(uid: header.uid, gid: header.gid, umask: umask)
-        try FileCalls.makeDirectory(name, in: directory.descriptor, mode: mode)
+        if !isEmulated(header, .created, parent, name) {
+            try refuseAgent(header)
+            if parent.tree.readOnly { throw .readOnlyFileSystem }
+            try changing(parent, name) { () throws(Errno) in
+                try FileCalls.makeDirectory(name, in: directory.descriptor, mode: mode)
+            }
+        }
         return try enterNew(name, in: parent, directory)
     }
 
@@ -135,7 +154,9 @@ extension Worker {
         guard inode.tree === parent.tree else { throw .crossDevice }
         let descriptor = try fs.descriptor(of: inode)
         let directory = try fs.descriptor(of: parent)
-        try FileCalls.link(descriptor.descriptor, to: name, in: directory.descriptor)
+        try changing(inode: inode, to: parent, name) { () throws(Errno) in
+            try FileCalls.link(descriptor.descriptor, to: name, in: directory.descriptor)
+        }
         return try enterNew(name, in: parent, directory)
     }
 
@@ -143,8 +164,14 @@ extension Worker {
 
     func remove(_ header: RequestHeader, _ body: inout ByteReader, isDirectory: Bool) throws(Errno) -> Answer {
         let name = try name(&body)
-        let parent = try fs.writableDirectory(header.node)
-        try FileCalls.remove(name, in: fs.descriptor(of: parent).descriptor, isDirectory: isDirectory)
+        let parent = try fs.directory(header.node, writable: emulation(header) == nil)
+        if isEmulated(header, .deleted, parent, name) { return .reply }
+        try refuseAgent(header)
+        if parent.tree.readOnly { throw .readOnlyFileSystem }
+        let directory = try fs.descriptor(of: parent)
+        try changing(parent, name) { () throws(Errno) in
+            try FileCalls.remove(name, in: directory.descriptor, isDirectory: isDirectory)
+        }
         return .reply
     }
 
@@ -159,12 +186,19 @@ extension Worker {
         if flags & ~Self.notNames != 0 { throw .invalidArgument }
         let oldName = try name(&body)
         let newName = try name(&body)
-        let oldParent = try fs.writableDirectory(header.node)
-        let newParent = try fs.writableDirectory(newNode)
+        let isAgents = emulation(header) != nil
+        let oldParent = try fs.directory(header.node, writable: !isAgents)
+        let newParent = try fs.directory(newNode, writable: !isAgents)
         guard oldParent.tree === newParent.tree else { throw .crossDevice }
         let from = try fs.descriptor(of: oldParent)
         let to = try fs.descriptor(of: newParent)
-        try FileCalls.rename(oldName, in: from.descriptor, to: newName, in: to.descriptor, flags: flags)
+        if !isEmulated(header, .moved, oldParent, oldName) {
+            try refuseAgent(header)
+            if oldParent.tree.readOnly { throw .readOnlyFileSystem }
+            try changing(oldParent, oldName, to: newParent, newName) { () throws(Errno) in
+                try FileCalls.rename(oldName, in: from.descriptor, to: newName, in: to.descriptor, flags: flags)
+            }
+        }
         moved(newName, in: newParent, to)
         if flags & RenameFlags.exchange != 0 { moved(oldName, in: oldParent, from) }
         return .reply

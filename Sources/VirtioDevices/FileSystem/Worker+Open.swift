@@ -38,13 +38,31 @@ extension Worker {
         let openFlags: UInt32 = try body.number()
         if header.node == InodeTable.virtualRoot { throw .isDirectory }
         let inode = try fs.inode(header.node)
+        if flags & (O_ACCMODE | O_TRUNC) != O_RDONLY {
+            if isEmulated(header, .modified, inode) { return try openForTheAgent(inode) }
+            try refuseAgent(header)
+        }
         try check(inode, flags)
         let found = try fs.descriptor(of: inode)
         if flags & O_TRUNC != 0 { credentials.keepSetID(openFlags & Self.killSetID == 0) }
         let host = hostFlags(flags)
-        let opened = SharedDescriptor(try FileCalls.reopen(found.descriptor, flags: host))
+        let opened =
+            flags & O_TRUNC == 0
+            ? SharedDescriptor(try FileCalls.reopen(found.descriptor, flags: host))
+            : try changing(inode: inode) { () throws(Errno) in
+                SharedDescriptor(try FileCalls.reopen(found.descriptor, flags: host))
+            }
         let file = OpenFile(inode, opened, flags: host & ~O_TRUNC)
         return try answerOpen(.file(file), flags: try cacheFlags(file, truncated: flags & O_TRUNC != 0))
+    }
+
+    /// The agent opens a file for writing that the host has written to, and will write nothing: so nothing is opened for
+    /// writing.
+    private func openForTheAgent(_ inode: Inode) throws(Errno) -> Answer {
+        guard inode.kind == .regular else { throw .noDeviceOrAddress }
+        let found = try fs.descriptor(of: inode)
+        let opened = SharedDescriptor(try FileCalls.reopen(found.descriptor, flags: O_RDONLY))
+        return try answerOpen(.file(OpenFile(inode, opened, flags: O_RDONLY, isEmulated: true)), flags: 0)
     }
 
     /// Whether the guest may keep what it has of the contents.

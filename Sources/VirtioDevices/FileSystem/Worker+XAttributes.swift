@@ -78,7 +78,9 @@ extension Worker {
         try checkWritable(header.node)
         credentials.keepSetID(extended & Self.killSetGroupID == 0)
         try withPlace(header.node) { place throws(Errno) in
-            try FileCalls.setAttribute(name, of: place, to: value, flags: flags)
+            try changing(inode: fs.inode(header.node)) { () throws(Errno) in
+                try FileCalls.setAttribute(name, of: place, to: value, flags: flags)
+            }
         }
         return .reply
     }
@@ -86,7 +88,11 @@ extension Worker {
     func removeXAttribute(_ header: RequestHeader, _ body: inout ByteReader) throws(Errno) -> Answer {
         let name = try attributeName(&body)
         try checkWritable(header.node)
-        try withPlace(header.node) { place throws(Errno) in try FileCalls.removeAttribute(name, of: place) }
+        try withPlace(header.node) { place throws(Errno) in
+            try changing(inode: fs.inode(header.node)) { () throws(Errno) in
+                try FileCalls.removeAttribute(name, of: place)
+            }
+        }
         return .reply
     }
 }

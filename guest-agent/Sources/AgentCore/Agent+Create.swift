@@ -23,6 +23,7 @@ extension Agent {
     private func make(_ create: CreateContainer, request: UInt32) throws(Failure) {
         let spec = try Self.spec(create.spec)
         let share = try mountShare(create.shareTag)
+        enterTrees(of: create, in: share)
         made += 1
         let root = "\(World.directory)/root/\(made)"
         var terminal: TerminalSize?
@@ -49,6 +50,7 @@ extension Agent {
             let container = try Container(
                 request, id: id, plan: plan, channels: channels, cgroup: cgroup, loop: loop, callbacks: callbacks)
             containers[id] = container
+            watchBinds(create, in: share)
             GuestConsole.trace("spawned")
             for stream in channels.missing {
                 if let parked = streams?.take(stream) { _ = container.attach(stream, parked) }
@@ -63,6 +65,21 @@ extension Agent {
     private func answered(_ message: GuestMessage, to request: UInt32) {
         GuestConsole.trace("answered")
         reply(message, to: request)
+    }
+
+    /// Each tree of the share is a file system of its own, which the kernel mounts when somebody walks into it. Here, so
+    /// that the container's mount namespace gets a copy of that mount: one that it made itself would be another file
+    /// system, whose watchers know nothing of what the agent does in this one.
+    private func enterTrees(of create: CreateContainer, in share: String) {
+        var status = stat()
+        for tree in [create.rootfs] + create.binds.map({ $0.path }) { _ = stat("\(share)/\(tree)/.", &status) }
+    }
+
+    /// The host's changes in binds are to be seen by those who watch them.
+    private func watchBinds(_ create: CreateContainer, in share: String) {
+        if create.binds.isEmpty { return }
+        scanners.append(
+            WatchScanner(loop, share: share, trees: create.binds.map { $0.path }) { [self] in reply(.watching($0), to: 0) })
     }
 
     private func gone(_ id: String, _ exit: ContainerExit?) {

@@ -14,6 +14,8 @@ public final class Agent {
     var containers: [String: Container] = [:]
     /// Directories where shares are mounted, by their tags.
     var shares: [String: String] = [:]
+    /// Looks after files that are watched; one a container with binds.
+    var scanners: [WatchScanner] = []
     /// Counts containers, for directories of their own.
     var made = 0
     let cgroups = CgroupTree()
@@ -118,6 +120,9 @@ public final class Agent {
                     }
                 })
         case .setClock(let nanoseconds): return answer(setClock(nanoseconds))
+        case .fileChanged(let change):
+            for share in shares.values { ChangeMaker.make(change, in: share) }
+            return .done
         case .shutdown: powerOff(answering: request)
         }
     }

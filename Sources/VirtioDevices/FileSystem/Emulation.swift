@@ -1,0 +1,114 @@
+import FileCalls
+import LinuxSys
+import VMMWire
+
+/// A change of the host's that the guest's agent is making once more, so that the guest's kernel tells those who watch.
+/// To the agent's requests the device behaves as if the host had not made it yet; nothing is done on the host.
+struct Emulation {
+    /// A name in a directory; without a name, the directory (or single file) itself.
+    struct Place {
+        var directory: Inode
+        var name: FileName?
+
+        func isAt(_ directory: Inode, _ name: FileName) -> Bool { self.directory === directory && self.name == name }
+    }
+
+    var change: FileChange
+    var place: Place
+    var newPlace: Place?
+}
+
+extension FileSystem {
+    /// The path of a directory below its tree's root. With the monitor held.
+    private func path(of directory: Inode) -> [UInt8]? {
+        var parts: [ArraySlice<UInt8>] = []
+        var at = directory
+        while let parent = at.parent {
+            guard let name = at.name else { return nil }
+            parts.append(name.bytes)
+            at = parent
+        }
+        return Array(parts.reversed().joined(separator: [UInt8(ascii: "/")]))
+    }
+
+    /// What the host's events amount to, in their order, each once.
+    func changes(of events: [HostWatch.HostEvent]) -> [Emulation] {
+        var all: [Emulation] = []
+        var index = 0
+        var taken: Set<Int> = []
+        func add(_ emulation: Emulation?) {
+            guard let emulation else { return }
+            let repeats: Set<FileChange.Kind> = [.modified, .attributes]
+            if repeats.contains(emulation.change.kind), all.contains(where: { $0.change == emulation.change }) { return }
+            all.append(emulation)
+        }
+        while index < events.count {
+            defer { index += 1 }
+            if taken.contains(index) { continue }
+            let (inode, event) = (events[index].inode, events[index].event)
+            if event.events.contains(.movedFrom),
+                let other = events.indices.first(where: {
+                    $0 > index && events[$0].event.events.contains(.movedTo) && events[$0].event.cookie == event.cookie
+                })
+            {
+                taken.insert(other)
+                add(emulation(.moved, inode, event, to: (events[other].inode, events[other].event)))
+            } else if !event.events.isDisjoint(with: [.movedFrom, .deleted, .selfDeleted]) {
+                add(emulation(.deleted, inode, event))
+            } else if !event.events.isDisjoint(with: [.movedTo, .created]) {
+                add(emulation(.created, inode, event))
+            } else if !event.events.isDisjoint(with: [.modified, .closedAfterWriting]) {
+                add(emulation(.modified, inode, event))
+            } else if event.events.contains(.attributes) {
+                add(emulation(.attributes, inode, event))
+            }
+        }
+        return all
+    }
+
+    private func emulation(
+        _ kind: FileChange.Kind, _ inode: Inode, _ event: Inotify.Event, to new: (Inode, Inotify.Event)? = nil
+    ) -> Emulation? {
+        guard let (place, wire) = place(inode, event) else { return nil }
+        var newPlace: Emulation.Place?
+        var newWire = FileChange.Place()
+        if let new {
+            guard let (there, wireThere) = self.place(new.0, new.1), there.name != nil else { return nil }
+            (newPlace, newWire) = (there, wireThere)
+        }
+        let change = FileChange(
+            kind: kind, tree: String(decoding: place.directory.tree.shared.name.bytes, as: UTF8.self), place: wire,
+            newPlace: newWire, fileKind: fileKind(newPlace ?? place, event).rawValue)
+        return Emulation(change: change, place: place, newPlace: newPlace)
+    }
+
+    /// An event at a directory names a file in it; one at a file is at its own name.
+    private func place(_ inode: Inode, _ event: Inotify.Event) -> (Emulation.Place, FileChange.Place)? {
+        monitor.withLock {
+            var directory = inode
+            var name: FileName?
+            if inode.kind == .directory, !event.name.isEmpty {
+                guard let inDirectory = FileName(event.name[...]) else { return nil }
+                name = inDirectory
+            } else if let parent = inode.parent {
+                directory = parent
+                name = inode.name
+            }
+            guard let path = path(of: directory) else { return nil }
+            return (
+                Emulation.Place(directory: directory, name: name),
+                FileChange.Place(directory: path, name: name.map { Array($0.bytes) } ?? [])
+            )
+        }
+    }
+
+    private func fileKind(_ place: Emulation.Place, _ event: Inotify.Event) -> FileKind {
+        if event.events.contains(.isDirectory) { return .directory }
+        if let name = place.name, let directory = try? descriptor(of: place.directory),
+            let kind = try? FileCalls.status(of: name, in: directory.descriptor).kind
+        {
+            return kind
+        }
+        return .regular
+    }
+}
