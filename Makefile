@@ -51,6 +51,14 @@ test: build ## run all tests; LAYERS="unit agent end-to-end", FILTER=REGEX for s
 	@scripts/deps.sh test
 	@FILTER='$(FILTER)' $(clean_environment) scripts/test.sh $(LAYERS)
 
+.PHONY: fuzz
+fuzz: | build-deps ## run hostile guests against the devices; SECONDS=600 for each of TARGET="vsock file-system …"
+	@env -u SECONDS scripts/fuzz.sh run '$(or $(SECONDS),600)' $(TARGET)
+
+.PHONY: fuzz-corpora
+fuzz-corpora: | build-deps ## keep what fuzz has found: Tests/FuzzCorpora anew, one input for each new place in the code
+	@env -u SECONDS scripts/fuzz.sh merge 0 $(TARGET)
+
 .PHONY: bench
 bench: build ## measure speed and memory against the floor and other runtimes; ARGS= for Benchmarks/run.py
 	@scripts/deps.sh test

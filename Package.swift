@@ -75,6 +75,17 @@ let package = Package(
             dependencies: ["VhostUser", "VirtioVsock", "VirtioFS", "FileCalls", "VMMWire", "LinuxSys"],
             path: "Sources/kvm-vmm",
             swiftSettings: strict),
+        // What `make fuzz` runs, and what the unit tests replay: optimised there too, for it is thousands of programs.
+        .target(
+            name: "FuzzTargets",
+            dependencies: [
+                "VhostUser", "VirtioVsock", "VirtioFS", "Virtio", "GuestMemory", "FileCalls", "VMMWire",
+                "AgentProtocol", "OCISpec", "JSON", "LinuxSys", "CLinux",
+            ], path: "Tests/FuzzTargets",
+            swiftSettings: strict + [.unsafeFlags(["-O"], .when(configuration: .debug))]),
+        .executableTarget(
+            name: "kvm-fuzz", dependencies: ["FuzzTargets", "LinuxSys"], path: "Tests/Fuzz", swiftSettings: strict),
+        tests("FuzzTests", ["FuzzTargets", "VirtioFS", "Virtio", "GuestMemory", "LinuxSys"]),
         tests("LinuxSysTests", ["LinuxSys", "Spawn"]),
         tests("JSONTests", ["JSON"]),
         tests("OCISpecTests", ["OCISpec", "JSON"]),

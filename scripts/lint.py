@@ -65,6 +65,12 @@ ARROWS: dict[str, set[str]] = {
     # Programs: parse, call, print.
     "kvm-runtime": {"Runtime", "LinuxSys", "ArgumentParser"},
     "kvm-vmm": {"VhostUser", "VirtioVsock", "VirtioFS", "FileCalls", "VMMWire", "LinuxSys"},
+    # Tests that are no test targets: what libFuzzer and the unit tests run.
+    "FuzzTargets": {
+        "VhostUser", "VirtioVsock", "VirtioFS", "Virtio", "GuestMemory", "FileCalls", "VMMWire", "AgentProtocol",
+        "OCISpec", "JSON", "LinuxSys", "CLinux",
+    },
+    "kvm-fuzz": {"FuzzTargets", "LinuxSys"},
     # The guest.
     "CInit": set(),
     "CJail": set(),

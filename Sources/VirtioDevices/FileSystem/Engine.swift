@@ -58,6 +58,8 @@ final class Engine: @unchecked Sendable {
         monitor.lock()
         activation = .activated(queues)
         session += 1
+        // What is still under way is of before, and its answer finds another session.
+        underWay = 0
         failure = nil
         monitor.unlock()
         if isFresh { fs.monitor.withLock { fs.locks.removeWaiters() } }
@@ -161,10 +163,13 @@ final class Engine: @unchecked Sendable {
     /// Tries again to take the locks that requests wait for.
     func retryLocks(_ worker: Worker?) {
         guard let worker else { return }
-        let mine = monitor.withLock { () -> UInt64 in
+        let mine = monitor.withLock { () -> UInt64? in
+            // Only an active device gives it back.
+            guard activation.isActive else { return nil }
             underWay += 1
             return session
         }
+        guard let mine else { return }
         worker.retryLocks()
         answer(worker, mine, nil, turn: 0)
     }

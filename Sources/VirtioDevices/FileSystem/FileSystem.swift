@@ -218,7 +218,8 @@ final class FileSystem: @unchecked Sendable {
         }
     }
 
-    private func isAncestor(_ inode: Inode, of other: Inode) -> Bool {
+    /// As far as it is known here. With the monitor held.
+    func isAncestor(_ inode: Inode, of other: Inode) -> Bool {
         guard inode.kind == .directory, inode.children > 0 else { return false }
         var at: Inode? = other
         while let one = at {

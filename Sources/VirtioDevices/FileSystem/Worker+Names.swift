@@ -208,7 +208,10 @@ extension Worker {
     private func moved(_ name: FileName, in parent: Inode, _ directory: SharedDescriptor) {
         guard let status = try? FileCalls.status(of: name, in: directory.descriptor) else { return }
         fs.monitor.withLock {
-            if let inode = fs.inodes[InodeKey(status, in: parent.tree)], inode !== parent {
+            // The host may have moved `parent` out of the directory before, and nobody was told: no loop of parents.
+            if let inode = fs.inodes[InodeKey(status, in: parent.tree)], inode !== parent,
+                !fs.isAncestor(inode, of: parent)
+            {
                 fs.inodes.place(inode, in: parent, name)
             }
         }
