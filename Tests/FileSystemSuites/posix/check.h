@@ -16,7 +16,7 @@ struct check {
 #define END {NULL, NULL}
 
 extern const struct check rename_checks[], name_checks[], folder_checks[], node_checks[], mode_checks[],
-    status_checks[], data_checks[], space_checks[], map_checks[], lock_checks[], xattr_checks[], acl_checks[];
+    status_checks[], data_checks[], space_checks[], map_checks[], lock_checks[], xattr_checks[], acl_checks[], last_checks[];
 
 // Ends the check: what did not hold, and errno.
 _Noreturn void lost(const char *file, int line, const char *what, int error);

@@ -140,6 +140,7 @@ int main(int count, char **words) {
     const struct check *const all[] = {
         rename_checks, name_checks, folder_checks, node_checks, mode_checks, status_checks,
         data_checks,   space_checks, map_checks,   lock_checks, xattr_checks, acl_checks,
+        last_checks,
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         for (const struct check *check = all[i]; check->name; check++)
