@@ -276,3 +276,7 @@ int clinux_loopback_up(void) {
     close(fd);
     return 0;
 }
+
+ssize_t clinux_append(int fd, const struct iovec *parts, int count) {
+    return pwritev2(fd, parts, count, 0, RWF_APPEND);
+}

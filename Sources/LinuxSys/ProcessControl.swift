@@ -56,6 +56,13 @@ extension ProcessControl {
         _ = try once { clinux_set_descriptor_limit(&limit) }
     }
 
+    /// How many descriptors this process may have.
+    public static func descriptorLimit() throws(Errno) -> UInt64 {
+        var limit = rlimit()
+        _ = try once { clinux_get_descriptor_limit(&limit) }
+        return UInt64(limit.rlim_cur)
+    }
+
     /// exit(3).
     public static func exit(_ code: CInt) -> Never { CLinux.exit(code) }
 

@@ -105,6 +105,29 @@ public enum Sockets {
         return Received(count: got, descriptors: descriptors, truncated: truncated != 0)
     }
 
+    /// Receives one message of at most `count` bytes and `room` descriptors; no bytes are the end.
+    /// - Throws: `messageTooLong` when more descriptors came.
+    public static func receiveMessage(
+        upTo count: Int, descriptors room: Int, from socket: borrowing FileDescriptor
+    ) throws(Errno) -> ([UInt8], [SharedDescriptor]) {
+        var buffer = [UInt8](repeating: 0, count: count)
+        var descriptors: [SharedDescriptor] = []
+        var got = 0
+        var failure: Errno?
+        buffer.withUnsafeMutableBytes { bytes in
+            do throws(Errno) {
+                let received = try receive(into: bytes, room: room, from: socket)
+                got = received.count
+                descriptors = received.descriptors
+                if received.truncated { failure = .messageTooLong }
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        return (Array(buffer.prefix(got)), descriptors)
+    }
+
     /// Ends the writing half: the peer reads the end of the file.
     public static func shutdownWriting(_ socket: borrowing FileDescriptor) throws(Errno) {
         _ = try once { shutdown(socket.raw, CInt(SHUT_WR)) }

@@ -4,15 +4,15 @@ public struct VMPlan: Sendable {
     public struct SharedTree: Equatable, Sendable {
         /// An absolute path on the host.
         public var source: String
-        /// Relative to the share's root.
-        public var target: String
+        /// In the share's root.
+        public var name: String
         public var readOnly: Bool
         /// Takes along what is mounted below the source.
         public var recursive: Bool
 
-        public init(source: String, target: String, readOnly: Bool, recursive: Bool) {
+        public init(source: String, name: String, readOnly: Bool, recursive: Bool) {
             self.source = source
-            self.target = target
+            self.name = name
             self.readOnly = readOnly
             self.recursive = recursive
         }

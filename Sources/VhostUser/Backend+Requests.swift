@@ -123,7 +123,7 @@ extension Backend where Device: ~Copyable {
 
     private func setCall(_ payload: [UInt8], _ files: [SharedDescriptor]) throws(VhostUserError) {
         let index = try eventQueue(payload, files)
-        rings[index].call.event = try event(files)
+        rings[index].call.replace(try event(files))
         // An interrupt may have gone to the old one while nobody listened there.
         if isActive { rings[index].call.raise() }
     }

@@ -1,14 +1,24 @@
 import GuestMemory
 import LinuxSys
+import Synchronization
 import Virtio
 
-/// Interrupts by eventfd. The front end may change the eventfd while the queue is at work.
+/// Interrupts by eventfd. The front end may change the eventfd while the queue is at work, on a thread of the device's.
 final class CallDescriptor: QueueInterrupt {
-    var event: EventDescriptor?
+    private let event = Mutex<EventDescriptor?>(nil)
+
+    func replace(_ new: consuming sending EventDescriptor?) {
+        var new = new
+        event.withLock { event in
+            event = new.take()
+        }
+    }
 
     func raise() {
-        // What can fail is a full counter, and then the other side has been told.
-        try? event?.signal()
+        event.withLock { event in
+            // What can fail is a full counter, and then the other side has been told.
+            try? event?.signal()
+        }
     }
 }
 

@@ -1,40 +1,103 @@
-/// The command line: `kvm-vmm vsock --vhost-user-fd N --directory-fd M --cid C [--log-fd L]`.
+/// The command line: the devices, each with its options.
 struct Arguments {
-    static let usage = "usage: kvm-vmm vsock --vhost-user-fd N --directory-fd N --cid N [--log-fd N]"
+    static let usage = """
+        usage: kvm-vmm [--log-fd N] DEVICE...
+        devices: vsock --vhost-user-fd N --directory-fd N --cid N
+                 fs --vhost-user-fd N --trees-fd N --tag NAME [--trees N] [--guest-memory-mib N]
+        """
 
-    /// A connected Unix socket whose other end QEMU has.
-    var vhostUser: Int32
-    /// Where the Unix sockets are.
-    var directory: Int32
-    var cid: UInt64
-    /// Where to write what is worth telling; stderr without it.
-    var log: Int32
+    struct Vsock {
+        /// A connected Unix socket whose other end QEMU has.
+        var vhostUser: Int32
+        /// Where the Unix sockets are.
+        var directory: Int32
+        var cid: UInt64
+    }
+
+    struct FileSystem {
+        /// A connected Unix socket whose other end QEMU has.
+        var vhostUser: Int32
+        /// Over which trees come and go (`TreeMessage`).
+        var trees: Int32
+        var tag: String
+        /// So many trees are waited for before the guest is served.
+        var firstTrees: Int
+        /// The more memory a guest has, the more inodes it can know.
+        var guestMemoryMiB: Int
+    }
 
     struct Problem: Error {
         let text: String
     }
 
+    var vsock: Vsock?
+    var fileSystem: FileSystem?
+    /// Where to write what is worth telling; stderr without it.
+    var log: Int32 = 2
+
+    /// Every descriptor that was named.
+    var descriptors: [Int32] {
+        [log] + (vsock.map { [$0.vhostUser, $0.directory] } ?? [])
+            + (fileSystem.map { [$0.vhostUser, $0.trees] } ?? [])
+    }
+
     init(_ arguments: [String]) throws(Problem) {
-        guard arguments.first == "vsock" else { throw Problem(text: Self.usage) }
-        var numbers: [String: UInt64] = [:]
-        var rest = arguments.dropFirst()
-        while let name = rest.popFirst() {
-            guard ["--vhost-user-fd", "--directory-fd", "--cid", "--log-fd"].contains(name) else {
-                throw Problem(text: "unknown option \(name)\n\(Self.usage)")
+        var rest = arguments[...]
+        let common = try Self.options(&rest, known: ["--log-fd"])
+        if let number = try Self.descriptor(common, "--log-fd") { log = number }
+        while let device = rest.popFirst() {
+            switch device {
+            case "vsock" where vsock == nil:
+                let options = try Self.options(&rest, known: ["--vhost-user-fd", "--directory-fd", "--cid"])
+                vsock = Vsock(
+                    vhostUser: try Self.required(Self.descriptor(options, "--vhost-user-fd")),
+                    directory: try Self.required(Self.descriptor(options, "--directory-fd")),
+                    cid: UInt64(try Self.required(Self.number(options, "--cid"))))
+            case "fs" where fileSystem == nil:
+                let options = try Self.options(
+                    &rest, known: ["--vhost-user-fd", "--trees-fd", "--tag", "--trees", "--guest-memory-mib"])
+                fileSystem = FileSystem(
+                    vhostUser: try Self.required(Self.descriptor(options, "--vhost-user-fd")),
+                    trees: try Self.required(Self.descriptor(options, "--trees-fd")),
+                    tag: try Self.required(options["--tag"]),
+                    firstTrees: try Self.number(options, "--trees") ?? 0,
+                    guestMemoryMiB: try Self.number(options, "--guest-memory-mib") ?? 0)
+            default: throw Problem(text: "unexpected \(device)\n\(Self.usage)")
             }
-            guard let text = rest.popFirst(), let number = UInt64(text), number <= UInt64(Int32.max) else {
-                throw Problem(text: "\(name) needs a number")
-            }
-            guard numbers.updateValue(number, forKey: name) == nil else {
+        }
+        if vsock == nil, fileSystem == nil { throw Problem(text: Self.usage) }
+    }
+
+    /// Takes options and their values off the front.
+    private static func options(_ rest: inout ArraySlice<String>, known: Set<String>) throws(Problem)
+        -> [String: String]
+    {
+        var options: [String: String] = [:]
+        while let name = rest.first, name.hasPrefix("--") {
+            guard known.contains(name) else { throw Problem(text: "unknown option \(name)\n\(usage)") }
+            rest.removeFirst()
+            guard let value = rest.popFirst() else { throw Problem(text: "\(name) needs a value") }
+            guard options.updateValue(value, forKey: name) == nil else {
                 throw Problem(text: "\(name) is given twice")
             }
         }
-        guard let vhostUser = numbers["--vhost-user-fd"], let directory = numbers["--directory-fd"],
-            let cid = numbers["--cid"]
-        else { throw Problem(text: Self.usage) }
-        self.vhostUser = Int32(vhostUser)
-        self.directory = Int32(directory)
-        self.cid = cid
-        log = Int32(numbers["--log-fd"] ?? 2)
+        return options
+    }
+
+    private static func number(_ options: [String: String], _ name: String) throws(Problem) -> Int? {
+        guard let text = options[name] else { return nil }
+        guard let number = Int(text), (0...Int(Int32.max)).contains(number) else {
+            throw Problem(text: "\(name) needs a number")
+        }
+        return number
+    }
+
+    private static func descriptor(_ options: [String: String], _ name: String) throws(Problem) -> Int32? {
+        try number(options, name).map { Int32($0) }
+    }
+
+    private static func required<T>(_ value: T?) throws(Problem) -> T {
+        guard let value else { throw Problem(text: usage) }
+        return value
     }
 }

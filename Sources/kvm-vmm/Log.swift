@@ -1,7 +1,7 @@
 import LinuxSys
 
 /// Lines for whoever runs the guest. Rare: nothing that a guest does again and again writes one.
-final class Log {
+final class Log: Sendable {
     private let file: FileDescriptor
 
     init(_ file: consuming FileDescriptor) { self.file = file }

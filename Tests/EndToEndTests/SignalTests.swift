@@ -64,7 +64,7 @@ extension EndToEnd {
         }
 
         /// Whichever process of a sandbox dies: the command says which, ends, and nothing is left.
-        @Test(arguments: ["supervisor", "qemu", "kvm-vmm", "virtiofsd"])
+        @Test(arguments: ["supervisor", "qemu", "kvm-vmm"])
         func deathOfAProcessIsToldAndCleanedUp(name: String) throws {
             try Host.use { host in
                 let run = try host.starting(try host.bundle("echo ready; sleep 100"))

@@ -58,7 +58,7 @@ struct QEMUPlanTests {
             plan: VMPlan(
                 name: "web,1", accelerator: accelerator, vcpus: vcpus, memoryMiB: 256, kernel: "/share/vmlinux",
                 initramfs: "/share/initramfs.cpio", kernelParameters: extra, tscKilohertz: tsc, shareTag: "kvmfs",
-                trees: [.init(source: "/src", target: "rootfs", readOnly: false, recursive: true)])
+                trees: [.init(source: "/src", name: "rootfs", readOnly: false, recursive: true)])
         ).arguments
     }
 

@@ -62,7 +62,7 @@ struct HostCheckTests {
         #expect(check.items.first { $0.name == "guest kernel" }?.status == .missing)
         #expect(check.items.first { $0.name == "guest agent" }?.status == .ok)
         #expect(check.items.first { $0.name == "QEMU" }?.status == .missing)
-        #expect(check.items.count == 12)
+        #expect(check.items.count == 11)
         #expect(Set(check.items.map(\.name)).count == check.items.count)
     }
 }

@@ -1,3 +1,4 @@
+import DeviceTesting
 import GuestMemory
 import Testing
 

@@ -1,3 +1,4 @@
+import DeviceTesting
 import Glibc
 import GuestMemory
 import LinuxSys
@@ -56,7 +57,10 @@ final class FakeGuest {
     func setup(_ rxPosition: UInt16? = nil, _ txPosition: UInt16? = nil) -> DeviceSetup {
         DeviceSetup(
             memory: memory, features: [.version1, .eventIndex],
-            queues: [rx.configuration(position: rxPosition), tx.configuration(position: txPosition), nil])
+            queues: [
+                rx.configuration(position: rxPosition ?? rx.available),
+                tx.configuration(position: txPosition ?? tx.available), nil,
+            ])
     }
 
     /// The driver comes up with all its receive buffers.

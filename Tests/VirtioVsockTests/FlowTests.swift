@@ -1,3 +1,4 @@
+import DeviceTesting
 import Glibc
 import LinuxSys
 import Testing

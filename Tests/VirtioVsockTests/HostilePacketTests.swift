@@ -1,3 +1,4 @@
+import DeviceTesting
 import LinuxSys
 import Testing
 import Virtio

@@ -107,6 +107,8 @@ int clinux_loopback_up(void);
 
 // Accepts one connection: accept4(2) needs _GNU_SOURCE, which Swift does not import headers with.
 int clinux_accept(int listener, int flags);
+// pwritev2(2) with RWF_APPEND: to the end of the file, whatever the descriptor's own offset and flags.
+ssize_t clinux_append(int fd, const struct iovec *parts, int count);
 int clinux_ignore_signal(int signal);
 int clinux_pipe(int *ends, int flags);
 

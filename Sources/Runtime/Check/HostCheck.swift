@@ -14,11 +14,10 @@ public struct HostCheck: Equatable, Sendable {
         public var kernel: String
         /// The initramfs with the agent.
         public var agent: String
-        /// Of QEMU and virtiofsd the first that can be executed is it; a name without a slash is searched for in PATH.
+        /// The first that can be executed is it; a name without a slash is searched for in PATH.
         public var qemu = ["qemu-system-x86_64"]
-        public var virtiofsd = ["virtiofsd", "/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd"]
-        /// Whether containers' files go to the guest by virtiofsd, and nothing runs without it.
-        public var needsVirtiofsd = false
+        /// nil where containers' files go to the guest by our own device.
+        public var virtiofsd: String?
         /// The KVM probe's deadline. Fit or not, an idle machine answers in a tenth of it; a virtual machine under
         /// an emulator just booted may need five times as much.
         public var probeMilliseconds: UInt32 = 200
@@ -40,7 +39,7 @@ public struct HostCheck: Equatable, Sendable {
         items.append(ProgramCheck.qemu(paths.qemu))
         items.append(file("guest kernel", paths.kernel, "the runtime's kernel"))
         items.append(file("guest agent", paths.agent, "the initramfs with the agent"))
-        items.append(ProgramCheck.virtiofsd(paths.virtiofsd, required: paths.needsVirtiofsd))
+        if let virtiofsd = paths.virtiofsd { items.append(ProgramCheck.virtiofsd(virtiofsd)) }
         items += DeviceCheck.items(paths.devices)
         items.append(KernelCheck.cgroups(paths.cgroup))
         items.append(KernelCheck.userNamespaces(paths.proc, isRoot: KernelCheck.isRoot))

@@ -39,11 +39,10 @@ enum ProgramCheck {
         return item(.ok, "\(path), version \(version)")
     }
 
-    static func virtiofsd(_ candidates: [String], required: Bool) -> CheckItem {
-        if let path = find(candidates) { return CheckItem("virtiofsd", .ok, path, required: required) }
+    static func virtiofsd(_ path: String) -> CheckItem {
+        if File.isExecutable(path) { return CheckItem("virtiofsd", .ok, path, required: true) }
         return CheckItem(
-            "virtiofsd", .missing, candidates.joined(separator: ", "),
-            advice: "install it: apt install virtiofsd, or, up to Debian 12, qemu-system-common", required: required)
+            "virtiofsd", .missing, path, advice: "install it, or leave out paths.virtiofsd", required: true)
     }
 
     private static func searchPath() -> String {

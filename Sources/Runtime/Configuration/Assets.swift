@@ -6,7 +6,8 @@ public struct Assets: Equatable, Sendable {
     public var initramfs: String
     public var vmm: String
     public var qemu: String
-    public var virtiofsd: String
+    /// Only where the configuration names one.
+    public var virtiofsd: String?
 
     /// Where each would be, whether it is there or not. `<prefix>/bin/kvm-runtime` has its kernel in
     /// `<prefix>/share/kvm-runtime`.
@@ -18,14 +19,15 @@ public struct Assets: Equatable, Sendable {
         self.initramfs = initramfs.map(Self.absolute) ?? configuration.initramfs ?? share + "/initramfs.cpio"
         vmm = configuration.vmm ?? directory + "/kvm-vmm"
         qemu = Self.program(configuration.qemu)
-        virtiofsd = configuration.virtiofsd ?? "/usr/lib/qemu/virtiofsd"
+        virtiofsd = configuration.virtiofsd
     }
 
     /// - Throws: names the first that is missing and says what to do.
     public func requireAll() throws(RuntimeError) {
         try require(qemu, "QEMU", "install it (Debian: apt-get install qemu-system-x86) or set paths.qemu")
-        try require(
-            virtiofsd, "virtiofsd", "install it (Debian: apt-get install qemu-system-common) or set paths.virtiofsd")
+        if let virtiofsd {
+            try require(virtiofsd, "virtiofsd", "install it, or leave out paths.virtiofsd: nothing else needs it")
+        }
         try require(
             vmm, "kvm-vmm", "it belongs beside kvm-runtime: run `make build` or `make install`, or set paths.vmm")
         try require(kernel, "the guest kernel", "run `make build`, or name one with --kernel or paths.kernel")

@@ -31,7 +31,8 @@ struct LaunchRequest: Equatable, Sendable {
     var initramfs: String
     var vmm: String
     var qemu: String
-    var virtiofsd: String
+    /// Instead of our own file system device.
+    var virtiofsd: String?
 
     var json: JSONValue {
         [
@@ -41,7 +42,7 @@ struct LaunchRequest: Equatable, Sendable {
             "tscKilohertz": JSONValue(tscKilohertz ?? 0), "vcpus": JSONValue(vcpus),
             "memoryMiB": JSONValue(memoryMiB), "kernelParameters": JSONValue(kernelParameters),
             "bootTimeout": JSONValue(bootTimeout), "kernel": .string(kernel), "initramfs": .string(initramfs),
-            "vmm": .string(vmm), "qemu": .string(qemu), "virtiofsd": .string(virtiofsd),
+            "vmm": .string(vmm), "qemu": .string(qemu), "virtiofsd": .string(virtiofsd ?? ""),
         ]
     }
 
@@ -66,7 +67,8 @@ struct LaunchRequest: Equatable, Sendable {
         initramfs = try fields["initramfs"].string()
         vmm = try fields["vmm"].string()
         qemu = try fields["qemu"].string()
-        virtiofsd = try fields["virtiofsd"].string()
+        let path = try fields["virtiofsd"].string()
+        virtiofsd = path.isEmpty ? nil : path
     }
 
     init(

@@ -93,7 +93,7 @@ final class Supervisor {
         launcherToken = try loop.watch(launcher.channel.socket.raw, .readable) { [unowned self] _ in takeLauncher() }
         server = try ControlServer(loop: loop, directory: directory) { [unowned self] in handle($0, $1) }
         try listenForAgent()
-        _ = try once { mkdir(directory.path + "/share", 0o700) }
+        if request.virtiofsd != nil { _ = try once { mkdir(directory.path + "/share", 0o700) } }
         let driver = QEMUDriver(
             programs: .init(qemu: request.qemu, virtiofsd: request.virtiofsd, vmm: request.vmm))
         machine = try driver.start(machinePlan, in: directory, loop: loop) { [unowned self] in machineEvent($0) }
@@ -104,10 +104,10 @@ final class Supervisor {
     }
 
     private var machinePlan: VMPlan {
-        let trees = [VMPlan.SharedTree(source: request.rootfs, target: "rootfs", readOnly: false, recursive: true)]
+        let trees = [VMPlan.SharedTree(source: request.rootfs, name: "rootfs", readOnly: false, recursive: true)]
         let binds = spec.bindSources(bundle: request.bundle).map { index, source in
             VMPlan.SharedTree(
-                source: source, target: Self.bindPath(index), readOnly: spec.mounts[index].isReadOnly,
+                source: source, name: Self.bindName(index), readOnly: spec.mounts[index].isReadOnly,
                 recursive: spec.mounts[index].isRecursive)
         }
         return VMPlan(
@@ -117,7 +117,7 @@ final class Supervisor {
             trees: trees + binds)
     }
 
-    private static func bindPath(_ index: Int) -> String { "binds/\(index)" }
+    private static func bindName(_ index: Int) -> String { "bind-\(index)" }
 
     // MARK: The agent
 
@@ -193,7 +193,7 @@ final class Supervisor {
             let create = CreateContainer(
                 container: id.text, spec: GuestSpec.bytes(spec), shareTag: "kvmfs", rootfs: "rootfs",
                 binds: spec.bindSources(bundle: request.bundle).map { index, _ in
-                    .init(mount: UInt32(index), path: Self.bindPath(index))
+                    .init(mount: UInt32(index), path: Self.bindName(index))
                 },
                 stdio: stdio.plan)
             agent?.send(.create(create)) { [unowned self] in containerCreated($0) }

@@ -4,8 +4,7 @@ public enum CheckMachine {
     public static func run(_ context: RuntimeContext, json: Bool) -> Int32 {
         var paths = HostCheck.Paths(kernel: context.assets.kernel, agent: context.assets.initramfs)
         paths.qemu = [context.assets.qemu]
-        paths.virtiofsd = [context.assets.virtiofsd]
-        paths.needsVirtiofsd = true
+        paths.virtiofsd = context.assets.virtiofsd
         paths.probeMilliseconds = UInt32(clamping: context.configuration.probeTimeout)
         let check = HostCheck.run(paths)
         Output.print(json ? check.json().text(.pretty) + "\n" : check.table())

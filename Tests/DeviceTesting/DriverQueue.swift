@@ -2,47 +2,51 @@ import GuestMemory
 import Virtio
 
 /// Counts interrupts.
-final class InterruptCounter: QueueInterrupt {
-    private(set) var count = 0
-    func raise() { count += 1 }
+package final class InterruptCounter: QueueInterrupt {
+    package init() {}
+
+    package private(set) var count = 0
+    package func raise() { count += 1 }
 }
 
 /// The driver's side of a split virtqueue, as a well-behaved guest has it; and, field by field, as a hostile one.
-final class DriverQueue {
-    let memory: GuestMemory
-    let base: UInt64
-    let size: UInt16
-    let interrupt = InterruptCounter()
-    private(set) var available: UInt16
-    private(set) var seen: UInt16
+package final class DriverQueue {
+    package let memory: GuestMemory
+    package let base: UInt64
+    package let size: UInt16
+    package let interrupt = InterruptCounter()
+    private let start: UInt16
+    package private(set) var available: UInt16
+    package private(set) var seen: UInt16
 
-    var table: UInt64 { base }
-    var availableRing: UInt64 { base + 16 * UInt64(size) }
+    package var table: UInt64 { base }
+    package var availableRing: UInt64 { base + 16 * UInt64(size) }
     /// 6 + 2n bytes of available ring, and then 4-aligned.
-    var usedRing: UInt64 { (availableRing + 6 + 2 * UInt64(size) + 3) & ~3 }
+    package var usedRing: UInt64 { (availableRing + 6 + 2 * UInt64(size) + 3) & ~3 }
 
-    init(_ memory: GuestMemory, at base: UInt64, size: UInt16, startingAt start: UInt16 = 0) throws {
+    package init(_ memory: GuestMemory, at base: UInt64, size: UInt16, startingAt start: UInt16 = 0) throws {
         self.memory = memory
         self.base = base
         self.size = size
+        self.start = start
         available = start
         seen = start
         try memory.store(start, at: availableRing + 2)
         try memory.store(start, at: usedRing + 2)
     }
 
-    func configuration(position: UInt16? = nil) -> QueueConfiguration {
+    package func configuration(position: UInt16? = nil) -> QueueConfiguration {
         QueueConfiguration(
             size: UInt32(size), descriptorTable: table, availableRing: availableRing, usedRing: usedRing,
-            position: QueuePosition(nextAvailable: position ?? available), interrupt: interrupt)
+            position: QueuePosition(nextAvailable: position ?? start), interrupt: interrupt)
     }
 
     /// Writes descriptor `index`. Flags: 1 next, 2 writable, 4 indirect.
-    func describe(_ index: UInt16, _ address: UInt64, _ count: UInt32, flags: UInt16 = 0, next: UInt16 = 0) throws {
+    package func describe(_ index: UInt16, _ address: UInt64, _ count: UInt32, flags: UInt16 = 0, next: UInt16 = 0) throws {
         try Self.describe(memory, table + 16 * UInt64(index), address, count, flags: flags, next: next)
     }
 
-    static func describe(
+    package static func describe(
         _ memory: GuestMemory, _ at: UInt64, _ address: UInt64, _ count: UInt32, flags: UInt16, next: UInt16
     ) throws {
         try memory.store(address, at: at)
@@ -52,14 +56,14 @@ final class DriverQueue {
     }
 
     /// Makes the chain that starts at `head` available.
-    func offer(_ head: UInt16) throws {
+    package func offer(_ head: UInt16) throws {
         try memory.store(head, at: availableRing + 4 + 2 * UInt64(available & (size - 1)))
         available &+= 1
         try memory.store(available, at: availableRing + 2)
     }
 
     /// The next entry of the used ring.
-    func takeUsed() throws -> (head: UInt32, written: UInt32)? {
+    package func takeUsed() throws -> (head: UInt32, written: UInt32)? {
         let index: UInt16 = try memory.load(usedRing + 2)
         guard index != seen else { return nil }
         let at = usedRing + 4 + 8 * UInt64(seen & (size - 1))
@@ -68,20 +72,20 @@ final class DriverQueue {
     }
 
     /// used_event: interrupt when the used index passes it.
-    func setUsedEvent(_ index: UInt16) throws { try memory.store(index, at: availableRing + 4 + 2 * UInt64(size)) }
+    package func setUsedEvent(_ index: UInt16) throws { try memory.store(index, at: availableRing + 4 + 2 * UInt64(size)) }
     /// avail_event: the device wants a kick when the available index passes it.
-    func availableEvent() throws -> UInt16 { try memory.load(usedRing + 4 + 8 * UInt64(size)) }
-    func usedFlags() throws -> UInt16 { try memory.load(usedRing) }
-    func setAvailableFlags(_ flags: UInt16) throws { try memory.store(flags, at: availableRing) }
-    func setAvailableIndex(_ index: UInt16) throws { try memory.store(index, at: availableRing + 2) }
+    package func availableEvent() throws -> UInt16 { try memory.load(usedRing + 4 + 8 * UInt64(size)) }
+    package func usedFlags() throws -> UInt16 { try memory.load(usedRing) }
+    package func setAvailableFlags(_ flags: UInt16) throws { try memory.store(flags, at: availableRing) }
+    package func setAvailableIndex(_ index: UInt16) throws { try memory.store(index, at: availableRing + 2) }
 }
 
 /// The same numbers at every run.
-struct SeededGenerator: RandomNumberGenerator {
+package struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
-    init(_ seed: UInt64) { state = seed }
+    package init(_ seed: UInt64) { state = seed }
 
-    mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var z = state
         z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9

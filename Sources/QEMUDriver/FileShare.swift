@@ -1,0 +1,103 @@
+import FileCalls
+import Glibc
+import LinuxSys
+import Spawn
+import VMDriver
+import VMMWire
+
+/// How a machine gets its files: the socket that QEMU is given, and what the device has to be told of the trees.
+struct FileShare: ~Copyable {
+    /// The numbers of the inherited descriptors in kvm-vmm.
+    private enum Inherited {
+        static let vhostUser: CInt = 5
+        static let trees: CInt = 6
+    }
+
+    private struct Tree {
+        var message: TreeMessage
+        var descriptors: [SharedDescriptor]
+    }
+
+    /// QEMU's end of the vhost-user connection.
+    let connection: FileDescriptor
+    private let trees: [Tree]
+    private let messages: SharedDescriptor?
+    /// The device's ends, until it has been started.
+    private let inherited: [SharedDescriptor]
+
+    /// Of a back end that knows the trees.
+    init(connection: consuming FileDescriptor) {
+        self.connection = connection
+        trees = []
+        messages = nil
+        inherited = []
+    }
+
+    /// Gives `vmm` a file system device.
+    /// - Throws: names the tree that can't be had.
+    static func adding(to vmm: inout Program, _ plan: VMPlan) throws -> FileShare {
+        var trees: [Tree] = []
+        for tree in plan.trees {
+            do throws(Errno) { trees.append(try Self.open(tree)) } catch {
+                throw VMError("can't share \(tree.source) with the guest: \(error)")
+            }
+        }
+        let socket = try Sockets.pair()
+        let messages = try Sockets.pair(.packets)
+        let inherited = [
+            SharedDescriptor(try socket.first.duplicate()), SharedDescriptor(try messages.first.duplicate()),
+        ]
+        vmm.arguments += [
+            "fs", "--vhost-user-fd", "\(Inherited.vhostUser)", "--trees-fd", "\(Inherited.trees)", "--tag",
+            plan.shareTag, "--guest-memory-mib", "\(plan.memoryMiB)", "--trees", "\(trees.count)",
+        ]
+        vmm.descriptors[Inherited.vhostUser] = inherited[0].raw
+        vmm.descriptors[Inherited.trees] = inherited[1].raw
+        return FileShare(
+            connection: try socket.second.duplicate(), trees: trees, messages: SharedDescriptor(try messages.second.duplicate()),
+            inherited: inherited)
+    }
+
+    private init(
+        connection: consuming FileDescriptor, trees: [Tree], messages: SharedDescriptor,
+        inherited: [SharedDescriptor]
+    ) {
+        self.connection = connection
+        self.trees = trees
+        self.messages = messages
+        self.inherited = inherited
+    }
+
+    private static func open(_ tree: VMPlan.SharedTree) throws(Errno) -> Tree {
+        var description = SharedTreeDescription(name: tree.name, readOnly: tree.readOnly)
+        guard !File.isDirectory(tree.source) else {
+            let root = SharedDescriptor(try directory(tree))
+            return Tree(message: .add(description), descriptors: [root])
+        }
+        let path = try File.realPath(tree.source)
+        let root = SharedDescriptor(try FileDescriptor.reference(path))
+        // What replaces the file is seen too, so its place counts.
+        let slash = path.lastIndex(of: "/") ?? path.startIndex
+        let parent = SharedDescriptor(
+            try FileDescriptor.directory(slash == path.startIndex ? "/" : String(path[..<slash])))
+        description.nameInDirectory = String(path[path.index(after: slash)...])
+        return Tree(message: .add(description), descriptors: [root, parent])
+    }
+
+    /// A mount of the tree that nobody else has, where the kernel makes one; else the directory as it is. What the tree
+    /// may do is checked by the device in any case.
+    private static func directory(_ tree: VMPlan.SharedTree) throws(Errno) -> FileDescriptor {
+        if let detached = try? DetachedTree.open(tree.source, recursive: tree.recursive, readOnly: tree.readOnly) {
+            return detached
+        }
+        return try FileDescriptor.directory(tree.source)
+    }
+
+    /// Tells the device of the trees, which it waits for. If it takes one amiss it ends and says why.
+    consuming func send() throws(Errno) {
+        guard let messages else { return }
+        for tree in trees {
+            try Sockets.send(tree.message.bytes, descriptors: tree.descriptors.map(\.raw), over: messages.descriptor)
+        }
+    }
+}

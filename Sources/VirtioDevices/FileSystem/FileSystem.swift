@@ -1,0 +1,223 @@
+import FileCalls
+import Glibc
+import LinuxSys
+
+/// What the guest's file system consists of: trees, inodes, open files, locks. Used by several threads: what changes is
+/// guarded by `monitor`, which is never held during a system call that may wait.
+final class FileSystem: @unchecked Sendable {
+    let limits: FileSystemLimits
+    let monitor = Monitor()
+
+    // Guarded by the monitor.
+    var trees: [Tree] = []
+    private var nextTree: UInt32 = 1
+    var inodes: InodeTable
+    var files: OpenFiles
+    var locks: LockTable
+    var negotiated = InitFlags()
+    var counters = FileSystemCounters()
+
+    init(_ limits: FileSystemLimits) {
+        self.limits = limits
+        inodes = InodeTable(limits)
+        files = OpenFiles(limit: limits.openFiles)
+        locks = LockTable(limit: limits.lockOwners)
+    }
+
+    // MARK: Trees
+
+    /// - Throws: `fileExists` for a name that is taken.
+    func add(_ shared: SharedTree) throws(Errno) {
+        let number = monitor.withLock { () -> UInt32 in
+            defer { nextTree += 1 }
+            return nextTree
+        }
+        let tree = try Tree(number, shared)
+        try monitor.withLock { () throws(Errno) in
+            if trees.contains(where: { $0.shared.name == shared.name }) { throw .fileExists }
+            trees.append(tree)
+        }
+    }
+
+    /// What the guest still has of the tree is stale from now on.
+    /// - Throws: `noSuchFile` when there is no tree of this name.
+    func remove(_ name: FileName) throws(Errno) {
+        try monitor.withLock { () throws(Errno) in
+            guard let index = trees.firstIndex(where: { $0.shared.name == name }) else { throw .noSuchFile }
+            let tree = trees.remove(at: index)
+            tree.isRemoved = true
+            for inode in inodes.all where inode.tree === tree { inodes.drop(inode) }
+            files.close(of: tree)
+            locks.removeAll(of: tree)
+        }
+    }
+
+    /// The guest has a new driver, or none any more.
+    func forgetAll() {
+        monitor.withLock {
+            locks.removeAll()
+            files.removeAll()
+            inodes.removeAll()
+            negotiated = []
+        }
+    }
+
+    // MARK: Finding inodes
+
+    func inode(_ id: UInt64) throws(Errno) -> Inode {
+        try monitor.withLock { () throws(Errno) in
+            guard let inode = inodes[id], !inode.tree.isRemoved else { throw .stale }
+            return inode
+        }
+    }
+
+    /// The directory of a request that changes it.
+    func writableDirectory(_ id: UInt64) throws(Errno) -> Inode {
+        if id == InodeTable.virtualRoot { throw .readOnlyFileSystem }
+        let inode = try inode(id)
+        guard inode.kind == .directory else { throw .notDirectory }
+        if inode.tree.readOnly { throw .readOnlyFileSystem }
+        return inode
+    }
+
+    /// A descriptor that stands for the inode (O_PATH).
+    /// - Throws: `stale` when the host has it no more, or elsewhere.
+    func descriptor(of inode: Inode) throws(Errno) -> SharedDescriptor {
+        var path: [(inode: Inode, name: FileName?)] = []
+        var base: SharedDescriptor?
+        monitor.withLock {
+            var at = inode
+            while !inode.tree.isRemoved {
+                if let descriptor = inodes.cached(at) {
+                    base = descriptor
+                    return
+                }
+                path.append((at, at.name))
+                guard let parent = at.parent else { return }
+                at = parent
+            }
+        }
+        guard !inode.tree.isRemoved else { throw .stale }
+        // From the nearest directory that is at hand, or from the tree's root, down to the inode.
+        while let step = path.popLast() {
+            base = try find(step.inode, step.name, in: base)
+        }
+        guard let base else { throw .stale }
+        return base
+    }
+
+    private func find(_ inode: Inode, _ name: FileName?, in directory: SharedDescriptor?) throws(Errno)
+        -> SharedDescriptor
+    {
+        guard let directory, let name else { return try findRoot(inode) }
+        if let found = try? FileCalls.find(name, in: directory.descriptor), let found = verified(found, inode) {
+            return found
+        }
+        let handle = monitor.withLock { inode.handle }
+        if let handle, let mount = inode.tree.mount,
+            let found = try? FileCalls.find(handle, onMountOf: mount.descriptor), let found = verified(found, inode)
+        {
+            return found
+        }
+        throw .stale
+    }
+
+    private func findRoot(_ inode: Inode) throws(Errno) -> SharedDescriptor {
+        let shared = inode.tree.shared
+        guard inode.tree.isFile else { return shared.root }
+        if let place = shared.place, let found = try? FileCalls.find(place.name, in: place.directory.descriptor),
+            let status = try? FileCalls.status(found), status.kind == inode.kind
+        {
+            return SharedDescriptor(found)
+        }
+        // Its name is gone, or something else has it now: then it stays the file that it was.
+        return shared.root
+    }
+
+    /// Makes sure that what was found is the inode, and keeps it at hand.
+    private func verified(_ found: consuming FileDescriptor, _ inode: Inode) -> SharedDescriptor? {
+        guard let status = try? FileCalls.status(found), InodeKey(status, in: inode.tree) == inode.key,
+            status.kind == inode.kind
+        else { return nil }
+        let descriptor = SharedDescriptor(found)
+        monitor.withLock { inodes.keep(descriptor, of: inode) }
+        return descriptor
+    }
+
+    /// What the inode is like now; without opening it where that can be spared.
+    func status(of inode: Inode) throws(Errno) -> FileStatus {
+        let (descriptor, parent, name) = monitor.withLock { (inodes.cached(inode), inode.parent, inode.name) }
+        if descriptor == nil, let parent, let name, !inode.tree.isRemoved,
+            let directory = try? self.descriptor(of: parent),
+            let status = try? FileCalls.status(of: name, in: directory.descriptor),
+            InodeKey(status, in: inode.tree) == inode.key, status.kind == inode.kind
+        {
+            return status
+        }
+        if let descriptor { return try FileCalls.status(descriptor.descriptor) }
+        return try FileCalls.status(self.descriptor(of: inode).descriptor)
+    }
+
+    /// Notes that the guest is told of what is at `name` in `parent` (nil: it is its tree's root).
+    func enter(_ status: FileStatus, _ name: FileName, in parent: Inode?, _ tree: Tree) throws(Errno) -> Inode {
+        guard let kind = status.kind else { throw .ioError }
+        let key = parent == nil && tree.isFile ? InodeKey(singleFileOf: tree) : InodeKey(status, in: tree)
+        return try monitor.withLock { () throws(Errno) in
+            guard !tree.isRemoved else { throw .stale }
+            let inode: Inode
+            if let known = inodes[key], known.kind == kind {
+                inode = known
+            } else {
+                inode = try inodes.add(key, kind, in: tree)
+            }
+            let (sum, overflow) = inode.lookups.addingReportingOverflow(1)
+            if !overflow { inode.lookups = sum }
+            // A directory can be found within itself only where the host binds it there; a loop of parents would never
+            // be forgotten.
+            if let parent, inode !== parent, inode.parent !== parent || inode.name != name,
+                !isAncestor(inode, of: parent)
+            {
+                inodes.place(inode, in: parent, name)
+            }
+            return inode
+        }
+    }
+
+    private func isAncestor(_ inode: Inode, of other: Inode) -> Bool {
+        guard inode.kind == .directory, inode.children > 0 else { return false }
+        var at: Inode? = other
+        while let one = at {
+            if one === inode { return true }
+            at = one.parent
+        }
+        return false
+    }
+
+    /// Takes back what `enter` noted: the guest will not hear of it.
+    func leave(_ inode: Inode) { monitor.withLock { inodes.forget(inode, lookups: 1) } }
+}
+
+extension FileSystem {
+    /// Of the file that the guest has open under `handle`, if that is the inode; else one that stands for it.
+    func descriptor(ofOpenOr inode: Inode, _ handle: UInt64?) throws(Errno) -> SharedDescriptor {
+        if let handle, let file = monitor.withLock({ try? files.file(handle) }), file.inode === inode {
+            return file.descriptor
+        }
+        return try descriptor(of: inode)
+    }
+}
+
+extension FileSystem {
+    /// Notes a file that has no name: its descriptor stands for it until the guest gives it one, or forgets it.
+    func enterUnnamed(_ status: FileStatus, _ opened: SharedDescriptor, _ tree: Tree) throws(Errno) -> Inode {
+        let key = InodeKey(status, in: tree)
+        return try monitor.withLock { () throws(Errno) in
+            guard !tree.isRemoved else { throw .stale }
+            guard inodes.canPin else { throw .tooManyFiles }
+            let inode = try inodes.add(key, .regular, in: tree)
+            inode.lookups = 1
+            inodes.pin(opened, of: inode)
+            return inode
+        }
+    }
+}

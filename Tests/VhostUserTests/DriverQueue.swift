@@ -1,1 +1,0 @@
-../VirtioTests/DriverQueue.swift
