@@ -98,6 +98,7 @@ static void waiting_ends_with_signal(void) {
 
 static void deadlock_is_seen(void) {
     int fd = file(), pipes[2];
+    alarm(20);  // where it is not seen, both wait for ever
     must(pipe2(pipes, O_CLOEXEC) == 0);
     must(lock(fd, F_SETLK, F_WRLCK, 0, 1) == 0);
     pid_t child = fork();
