@@ -64,6 +64,11 @@ bench: build ## measure speed and memory against the floor and other runtimes; A
 	@scripts/deps.sh test
 	@$(clean_environment) Benchmarks/run.py $(ARGS)
 
+.PHONY: fs-suites
+fs-suites: build ## file system suites in a container against the host; ARGS= for scripts/fs-suites.sh
+	@scripts/deps.sh test suites
+	@$(clean_environment) scripts/fs-suites.sh $(ARGS)
+
 .PHONY: check
 check: build ## say what this machine offers and whether a container could run on it
 	@$(bin)/kvm-runtime check

@@ -3,6 +3,7 @@
 #
 #     deps.sh build           what `make build` and `make run` need
 #     deps.sh build test      and what the tests and the benchmark compare with
+#     deps.sh suites          what `make fs-suites` makes its Debian with
 #     deps.sh lint            what `make lint` needs besides Swift
 #
 # With nothing missing it asks dpkg one question and is done. KERNEL_SOURCE (see guest-agent/kernel/build.sh)
@@ -18,7 +19,7 @@ readonly images=(cpio busybox-static python3)
 # What the tarball of swift.org leaves to the machine: a linker's surroundings and SwiftPM's libraries.
 readonly swift=(git ca-certificates libgcc-12-dev libstdc++-12-dev libcurl4 libedit2 libncurses6 libsqlite3-0 libxml2)
 
-(($# > 0)) || fail "usage: deps.sh build|test|lint…"
+(($# > 0)) || fail "usage: deps.sh build|test|suites|lint…"
 
 wanted=()
 for group in "$@"; do
@@ -28,8 +29,9 @@ for group in "$@"; do
         [[ -n ${KERNEL_SOURCE:-} ]] || wanted+=(linux-source-6.1)
         ;;
     test) wanted+=(crun runc) ;;
+    suites) wanted+=(debootstrap) ;;
     lint) wanted+=(python3 shellcheck) ;;
-    *) fail "no such group: $group (build, test, lint)" ;;
+    *) fail "no such group: $group (build, test, suites, lint)" ;;
     esac
 done
 

@@ -107,7 +107,7 @@ static int operate(uint32_t operation) {
     case 12: return lchown(a, any(3), any(3));
     case 13: return open_and(a, O_WRONLY | O_APPEND | (any(4) ? 0 : O_TRUNC), 1);
     case 14: return open_and(a, O_RDONLY, 2);
-    case 15: memset(value, 'v', sizeof value); return lsetxattr(a, any(2) ? "user.a" : "trusted.b", value, any(200), 0);
+    case 15: memset(value, 'v', sizeof value); return lsetxattr(a, any(2) ? "user.a" : "user.b", value, any(200), 0);
     case 16: return lgetxattr(a, "user.a", value, sizeof value) < 0 ? -1 : 0;
     case 17: return truncate(a, any(300000));
     case 18: return list(a);
@@ -164,7 +164,7 @@ static int look(const char *path, const struct stat *status, int type, struct FT
     ssize_t length;
     if (S_ISLNK(status->st_mode) && (length = readlink(path, text, sizeof text)) > 0) mix(text, (size_t)length);
     if ((length = lgetxattr(path, "user.a", text, sizeof text)) >= 0) mix(text, (size_t)length);
-    if ((length = lgetxattr(path, "trusted.b", text, sizeof text)) >= 0) mix(text, (size_t)length);
+    if ((length = lgetxattr(path, "user.b", text, sizeof text)) >= 0) mix(text, (size_t)length);
     if (S_ISREG(status->st_mode)) {
         int fd = open(path, O_RDONLY | O_CLOEXEC);
         while ((length = read(fd, text, sizeof text)) > 0) mix(text, (size_t)length);

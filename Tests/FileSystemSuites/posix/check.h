@@ -10,13 +10,15 @@
 struct check {
     const char *name;
     void (*run)(void);
+    int seconds;  // it may take; 0: 600
 };
 
-#define CHECK(function) {#function, function}
-#define END {NULL, NULL}
+#define CHECK(function) {#function, function, 0}
+#define CHECK_WITHIN(seconds, function) {#function, function, seconds}
+#define END {NULL, NULL, 0}
 
 extern const struct check rename_checks[], name_checks[], folder_checks[], node_checks[], mode_checks[],
-    status_checks[], data_checks[], space_checks[], map_checks[], lock_checks[], xattr_checks[], acl_checks[];
+    status_checks[], data_checks[], space_checks[], map_checks[], lock_checks[], xattr_checks[], acl_checks[], last_checks[];
 
 // Ends the check: what did not hold, and errno.
 _Noreturn void lost(const char *file, int line, const char *what, int error);

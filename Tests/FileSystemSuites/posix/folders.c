@@ -165,7 +165,6 @@ static void inotify_of_own_changes(void) {
 
 const struct check folder_checks[] = {
     CHECK(folder_of_100000_names),
-    CHECK(folder_of_100000_files),
     CHECK(remove_while_reading),
     CHECK(entries_tell_kind_and_inode),
     CHECK(read_of_removed_folder),
@@ -240,4 +239,11 @@ static void socket_accepts(void) {
 
 const struct check node_checks[] = {
     CHECK(node_kinds), CHECK(node_by_user), CHECK(fifo_passes_bytes), CHECK(socket_accepts), END,
+};
+
+// Last of all: where it fails, because each file of the guest's cache is an open one of a server that has a limit, what
+// comes after it would as well.
+const struct check last_checks[] = {
+    CHECK(folder_of_100000_files),
+    END,
 };

@@ -5,11 +5,13 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static int complaints;  // where a check says what it lost
@@ -86,6 +88,18 @@ static int remove_one(const char *path, const struct stat *status, int type, str
     return remove(path);
 }
 
+// Whether the child has ended: by itself, or killed when its time is over, with all its own.
+static int await(pid_t child, int seconds, int *status) {
+    for (long tenths = seconds * 10L; tenths > -50; tenths--) {
+        if (tenths == 0) kill(-child, SIGKILL);
+        for (int i = 0; i < 100; i++) {
+            if (waitpid(child, status, WNOHANG) == child) return 1;
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        }
+    }
+    return 0;
+}
+
 static void run(const struct check *check, const char *folder) {
     char place[4096], why[1024];
     int pipes[2];
@@ -101,22 +115,23 @@ static void run(const struct check *check, const char *folder) {
         close(pipes[0]);
         complaints = pipes[1];
         setsid();
-        alarm(600);
         umask(022);
         must(chdir(place) == 0);
         check->run();
         _exit(0);
     }
     close(pipes[1]);
-    size_t length = 0;
-    ssize_t count;
-    while (length < sizeof why - 1 && (count = read(pipes[0], why + length, sizeof why - 1 - length)) > 0)
-        length += (size_t)count;
-    why[length] = 0;
+    int status = 0, dead = await(child, check->seconds ? check->seconds : 600, &status);
+    fcntl(pipes[0], F_SETFL, O_NONBLOCK);
+    ssize_t length = read(pipes[0], why, sizeof why - 1);
+    why[length > 0 ? length : 0] = 0;
     close(pipes[0]);
-    int status = 0;
-    waitpid(child, &status, 0);
-    if (WIFSIGNALED(status)) snprintf(why, sizeof why, "signal %d", WTERMSIG(status));
+    if (!dead) {
+        snprintf(why, sizeof why, "it waits for ever, and SIGKILL does not end it");
+        status = 1;
+    } else if (WIFSIGNALED(status)) {
+        snprintf(why, sizeof why, "signal %d (9: it took too long)", WTERMSIG(status));
+    }
     if (status)
         printf("not ok %s: %s\n", check->name, why);
     else
@@ -140,6 +155,7 @@ int main(int count, char **words) {
     const struct check *const all[] = {
         rename_checks, name_checks, folder_checks, node_checks, mode_checks, status_checks,
         data_checks,   space_checks, map_checks,   lock_checks, xattr_checks, acl_checks,
+        last_checks,
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         for (const struct check *check = all[i]; check->name; check++)
