@@ -34,12 +34,13 @@ extension Virtqueue {
         if !eventIndex { used.store16(0, 1) }
     }
 
-    /// Asks to be kicked for the next buffer.
+    /// Asks to be kicked for the next buffer, or, where the driver can do that (VIRTIO_F_EVENT_IDX), for a later one.
+    /// - Parameter waitingFor: so many buffers, less than the queue has.
     /// - Returns: true when there is one already: take it, no kick will come for it.
-    public mutating func armKicks() throws(QueueError) -> Bool {
+    public mutating func armKicks(waitingFor count: UInt16 = 1) throws(QueueError) -> Bool {
         kicksSuppressed = false
         if eventIndex {
-            used.store16(4 &+ 8 &* Int(size), nextAvailable)
+            used.store16(4 &+ 8 &* Int(size), nextAvailable &+ min(max(count, 1), size) &- 1)
         } else {
             used.store16(0, 0)
         }

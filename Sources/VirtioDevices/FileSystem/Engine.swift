@@ -20,6 +20,8 @@ final class Engine: @unchecked Sendable {
 
     enum Served {
         case idle
+        /// There was something, and more may follow; or there is something that the guest is still to be told of.
+        case resting
         case budgetUsed
         /// Another thread serves now.
         case relieved
@@ -45,6 +47,8 @@ final class Engine: @unchecked Sendable {
     private var hasWatcher = false
     private var threads = 0
     private var failure: QueueError?
+    /// There was no request since the last look.
+    private var isQuiet = true
 
     init(_ fs: FileSystem) { self.fs = fs }
 
@@ -74,7 +78,10 @@ final class Engine: @unchecked Sendable {
         }
         monitor.lock()
         defer { monitor.unlock() }
-        let positions = activation.withActive { queues in queues.positions }
+        let positions = activation.withActive { queues in
+            _ = queues.settle()
+            return queues.positions
+        }
         activation = .inactive
         underWay = 0
         return positions ?? [nil, nil]
@@ -115,6 +122,8 @@ final class Engine: @unchecked Sendable {
         defer { monitor.unlock() }
         guard turn == mine else { return .stop(.relieved) }
         isBusy = false
+        var interrupts: UInt64 = 0
+        defer { if interrupts > 0 { fs.monitor.withLock { fs.counters.interrupts &+= interrupts } } }
         if let failure { return .stop(.broken(failure)) }
         do throws(QueueError) {
             let queue = try activation.withActive { queues throws(QueueError) -> Int? in
@@ -123,12 +132,17 @@ final class Engine: @unchecked Sendable {
                 queues.suppressKicks()
                 repeat {
                     if let queue = try queues.pop(into: &worker.chain) { return queue }
-                } while try queues.armKicks()
+                    if isQuiet, queues.settle() { interrupts += 1 }
+                } while try queues.armKicks(gathering: !isQuiet)
                 return nil
             }
             guard let queue else { return .stop(.inactive) }
-            guard let queue else { return .stop(.idle) }
+            guard let queue else {
+                defer { isQuiet = true }
+                return .stop(isQuiet ? .idle : .resting)
+            }
             worker?.queue = queue
+            isQuiet = false
             isBusy = true
             request &+= 1
             underWay += 1
@@ -148,10 +162,17 @@ final class Engine: @unchecked Sendable {
         if session == mine, activation.isActive {
             underWay -= 1
             activation.withActive { queues in
-                if let written, queues.finish(worker.chain.head, of: worker.queue, written: written) { interrupts += 1 }
+                if let written,
+                    queues.finish(
+                        worker.chain.head, of: worker.queue, written: written, isWaitedFor: worker.isWaitedFor)
+                {
+                    interrupts += 1
+                }
                 for late in worker.late {
                     let count = worker.write(late)
-                    if queues.finish(late.place.head, of: late.place.queue, written: count) { interrupts += 1 }
+                    if queues.finish(late.place.head, of: late.place.queue, written: count, isWaitedFor: true) {
+                        interrupts += 1
+                    }
                 }
             }
         }
@@ -245,7 +266,7 @@ final class Engine: @unchecked Sendable {
             switch serve(&worker, turn: mine) {
             case .relieved, .inactive, .broken: return
             case .budgetUsed: continue
-            case .idle:
+            case .idle, .resting:
                 // Kicks go to the transport's thread, which is the one that is not here. It takes the turn when it is
                 // back; until then this one looks by itself.
                 retryLocks(worker)

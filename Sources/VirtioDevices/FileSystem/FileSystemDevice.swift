@@ -7,6 +7,8 @@ import Virtio
 public struct FileSystemDevice: VirtioDevice, ~Copyable {
     /// Milliseconds between two looks for locks that requests wait for.
     private static let lockPause: UInt32 = 1
+    /// After so long without a request the guest is told of everything, and kicks for everything.
+    private static let restMilliseconds: UInt32 = 2
     /// Bytes of the tag in the configuration space.
     private static let tagBytes = 36
 
@@ -79,6 +81,7 @@ public struct FileSystemDevice: VirtioDevice, ~Copyable {
         engine.retryLocks(worker)
         switch served {
         case .budgetUsed, .relieved: return .atOnce
+        case .resting: return .within(milliseconds: Self.restMilliseconds)
         case .idle:
             return fs.monitor.withLock { fs.locks.waiters.isEmpty }
                 ? .whenWoken : .within(milliseconds: Self.lockPause)

@@ -8,9 +8,18 @@ struct FileSystemQueues: ~Copyable {
     static let requests = 1
     static let count = 2
 
+    /// FORGETs that are gathered, in the guest before it kicks and here before it is interrupted: nobody waits for them.
+    private static let gathered: UInt16 = 32
+    /// Requests after which a FORGET gets its turn in any case.
+    private static let patience = 32
+
     let memory: GuestMemory
     private var high: Virtqueue
     private var requests: Virtqueue
+    /// Given back, and the guest does not know it yet.
+    private var owedHigh: UInt16 = 0
+    private var owedRequests: UInt16 = 0
+    private var sinceHigh = 0
 
     init(_ setup: DeviceSetup) throws(QueueError) {
         guard setup.queues.count >= Self.count, let high = setup.queues[Self.high],
@@ -34,20 +43,48 @@ struct FileSystemQueues: ~Copyable {
 
     /// Takes the next request.
     /// - Returns: of which queue it is; nil when there is none.
+    ///
+    /// Requests before FORGETs, in spite of the name of their queue: somebody in the guest waits for the former.
     mutating func pop(into chain: inout DescriptorChain) throws(QueueError) -> Int? {
+        if sinceHigh < Self.patience, try requests.pop(into: &chain) {
+            sinceHigh += 1
+            return Self.requests
+        }
+        sinceHigh = 0
         if try high.pop(into: &chain) { return Self.high }
         return try requests.pop(into: &chain) ? Self.requests : nil
     }
 
     /// Gives a request back to the guest.
+    /// - Parameter isWaitedFor: nobody waits for what is false; the guest learns of it with the next that is.
     /// - Returns: whether it was interrupted for that.
-    mutating func finish(_ head: UInt16, of queue: Int, written: UInt32) -> Bool {
+    mutating func finish(_ head: UInt16, of queue: Int, written: UInt32, isWaitedFor: Bool) -> Bool {
         if queue == Self.high {
             high.push(head, written: written)
-            return high.publish()
+            owedHigh += 1
+            return owedHigh >= Self.gathered ? publishHigh() : false
         }
         requests.push(head, written: written)
+        owedRequests += 1
+        return isWaitedFor || owedRequests >= Self.gathered ? publishRequests() : false
+    }
+
+    private mutating func publishHigh() -> Bool {
+        owedHigh = 0
+        return high.publish()
+    }
+
+    private mutating func publishRequests() -> Bool {
+        owedRequests = 0
         return requests.publish()
+    }
+
+    /// Tells the guest of everything that was given back.
+    /// - Returns: whether it was interrupted for that.
+    mutating func settle() -> Bool {
+        let inHigh = owedHigh > 0 && publishHigh()
+        let inRequests = owedRequests > 0 && publishRequests()
+        return inHigh || inRequests
     }
 
     mutating func suppressKicks() {
@@ -55,9 +92,10 @@ struct FileSystemQueues: ~Copyable {
         requests.suppressKicks()
     }
 
+    /// - Parameter gathering: more FORGETs may come together before there is a kick for them.
     /// - Returns: true when there is a request already.
-    mutating func armKicks() throws(QueueError) -> Bool {
-        let inHigh = try high.armKicks()
+    mutating func armKicks(gathering: Bool) throws(QueueError) -> Bool {
+        let inHigh = try high.armKicks(waitingFor: gathering ? min(Self.gathered, high.size / 2) : 1)
         let inRequests = try requests.armKicks()
         return inHigh || inRequests
     }
