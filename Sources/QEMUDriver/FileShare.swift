@@ -50,6 +50,7 @@ struct FileShare: ~Copyable {
         vmm.arguments += [
             "fs", "--vhost-user-fd", "\(Inherited.vhostUser)", "--trees-fd", "\(Inherited.trees)", "--tag",
             plan.shareTag, "--guest-memory-mib", "\(plan.memoryMiB)", "--trees", "\(trees.count)",
+            "--locks", plan.sharesFileLocks ? "host" : "guest",
         ]
         vmm.descriptors[Inherited.vhostUser] = inherited[0].raw
         vmm.descriptors[Inherited.trees] = inherited[1].raw

@@ -50,10 +50,13 @@ public struct VMPlan: Sendable {
     public var tscKilohertz: UInt32?
     public var shareTag: String
     public var trees: [SharedTree]
+    /// Locks on files are taken on the host, where other guests and programs see them; else the guest keeps them.
+    public var sharesFileLocks: Bool
 
     public init(
         name: String, accelerator: Accelerator, vcpus: Int, memoryMiB: Int, kernel: String, initramfs: String,
-        kernelParameters: [String], tscKilohertz: UInt32?, shareTag: String, trees: [SharedTree]
+        kernelParameters: [String], tscKilohertz: UInt32?, shareTag: String, trees: [SharedTree],
+        sharesFileLocks: Bool = false
     ) {
         self.name = name
         self.accelerator = accelerator
@@ -65,5 +68,6 @@ public struct VMPlan: Sendable {
         self.tscKilohertz = tscKilohertz
         self.shareTag = shareTag
         self.trees = trees
+        self.sharesFileLocks = sharesFileLocks
     }
 }

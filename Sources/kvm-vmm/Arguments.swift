@@ -4,6 +4,7 @@ struct Arguments {
         usage: kvm-vmm [--log-fd N] DEVICE...
         devices: vsock --vhost-user-fd N --directory-fd N --cid N
                  fs --vhost-user-fd N --trees-fd N --tag NAME [--trees N] [--guest-memory-mib N]
+                    [--locks guest|host]
         """
 
     struct Vsock {
@@ -24,6 +25,8 @@ struct Arguments {
         var firstTrees: Int
         /// The more memory a guest has, the more inodes it can know.
         var guestMemoryMiB: Int
+        /// Locks on files are taken on the host.
+        var sharesLocks: Bool
     }
 
     struct Problem: Error {
@@ -55,13 +58,15 @@ struct Arguments {
                     cid: UInt64(try Self.required(Self.number(options, "--cid"))))
             case "fs" where fileSystem == nil:
                 let options = try Self.options(
-                    &rest, known: ["--vhost-user-fd", "--trees-fd", "--tag", "--trees", "--guest-memory-mib"])
+                    &rest, known: ["--vhost-user-fd", "--trees-fd", "--tag", "--trees", "--guest-memory-mib", "--locks"])
+                let locks = options["--locks"] ?? "guest"
+                guard ["guest", "host"].contains(locks) else { throw Problem(text: "--locks is guest or host") }
                 fileSystem = FileSystem(
                     vhostUser: try Self.required(Self.descriptor(options, "--vhost-user-fd")),
                     trees: try Self.required(Self.descriptor(options, "--trees-fd")),
                     tag: try Self.required(options["--tag"]),
                     firstTrees: try Self.number(options, "--trees") ?? 0,
-                    guestMemoryMiB: try Self.number(options, "--guest-memory-mib") ?? 0)
+                    guestMemoryMiB: try Self.number(options, "--guest-memory-mib") ?? 0, sharesLocks: locks == "host")
             default: throw Problem(text: "unexpected \(device)\n\(Self.usage)")
             }
         }

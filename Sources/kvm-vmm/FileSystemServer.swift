@@ -36,7 +36,7 @@ final class FileSystemServer: @unchecked Sendable {
     func run(_ log: Log) throws(Main.Failure) {
         var backend = try Main.attempt("file system device \(options.tag)") { () throws(Errno) in
             try Backend(
-                FileSystemDevice(tag: options.tag, limits: limits), over: socket.descriptor.duplicate()
+                FileSystemDevice(tag: options.tag, limits: limits, sharesLocks: options.sharesLocks), over: socket.descriptor.duplicate()
             ) { log.line($0) }
         }
         let trees = backend.device.trees

@@ -62,14 +62,14 @@ final class FuseGuest {
 
     init(
         limits: FileSystemLimits = FileSystemLimits(descriptors: 2048, guestMemoryMiB: 128), readOnly: Bool = false,
-        cache: CachePolicy = .auto, initialize: Bool = true
+        cache: CachePolicy = .auto, sharesLocks: Bool = false, initialize: Bool = true
     ) throws {
         // As the process that serves files has it.
         try FileServerJail.prepare()
         path = "/tmp/virtio-fs-test-\(UInt64.random(in: 0 ... .max))"
         try File.makeDirectories(path + "/data", mode: 0o755)
         memory = try GuestMemory([GuestRegion(anonymous: 0x80_0000, at: 0)])
-        device = try FileSystemDevice(tag: "test", limits: limits)
+        device = try FileSystemDevice(tag: "test", limits: limits, sharesLocks: sharesLocks)
         high = try DriverQueue(memory, at: 0x1000, size: 16)
         requests = try DriverQueue(memory, at: 0x4000, size: 64)
         try device.trees.add(

@@ -12,7 +12,7 @@ struct LockTests {
     private let handle: UInt64
 
     init() throws {
-        guest = try FuseGuest()
+        guest = try FuseGuest(sharesLocks: true)
         let (entry, handle) = try guest.create("f", in: guest.root())
         node = entry.node
         self.handle = handle

@@ -32,6 +32,8 @@ public struct Configuration: Equatable, Sendable {
     // [files]
     public var rootfsCache = VMPlan.FileCache.auto
     public var volumeCache = VMPlan.FileCache.auto
+    /// Locks on files are taken on the host.
+    public var sharesFileLocks = false
 
     public init() {}
 
@@ -79,6 +81,12 @@ public struct Configuration: Equatable, Sendable {
         case "guest.kernel_parameters": kernelParameters = try entry.words(key)
         case "files.rootfs_cache": rootfsCache = try Self.cache(key, entry)
         case "files.volume_cache": volumeCache = try Self.cache(key, entry)
+        case "files.locks":
+            let locks = try entry.string(key)
+            guard ["guest", "host"].contains(locks) else {
+                throw TOMLError(line: entry.line, message: "\(key) must be \"guest\" or \"host\"")
+            }
+            sharesFileLocks = locks == "host"
         default: throw TOMLError(line: entry.line, message: "unknown key \(key)")
         }
     }

@@ -30,6 +30,7 @@ struct LaunchRequest: Equatable, Sendable {
     var bootTimeout: Int
     var rootfsCache: VMPlan.FileCache
     var volumeCache: VMPlan.FileCache
+    var sharesFileLocks: Bool
     var kernel: String
     var initramfs: String
     var vmm: String
@@ -45,7 +46,7 @@ struct LaunchRequest: Equatable, Sendable {
             "tscKilohertz": JSONValue(tscKilohertz ?? 0), "vcpus": JSONValue(vcpus),
             "memoryMiB": JSONValue(memoryMiB), "kernelParameters": JSONValue(kernelParameters),
             "bootTimeout": JSONValue(bootTimeout), "rootfsCache": .string(rootfsCache.rawValue),
-            "volumeCache": .string(volumeCache.rawValue), "kernel": .string(kernel), "initramfs": .string(initramfs),
+            "volumeCache": .string(volumeCache.rawValue), "sharesFileLocks": .bool(sharesFileLocks), "kernel": .string(kernel), "initramfs": .string(initramfs),
             "vmm": .string(vmm), "qemu": .string(qemu), "virtiofsd": .string(virtiofsd ?? ""),
         ]
     }
@@ -69,6 +70,7 @@ struct LaunchRequest: Equatable, Sendable {
         bootTimeout = try fields["bootTimeout"].int(in: 1...86400)
         rootfsCache = VMPlan.FileCache(rawValue: try fields["rootfsCache"].string()) ?? .auto
         volumeCache = VMPlan.FileCache(rawValue: try fields["volumeCache"].string()) ?? .auto
+        sharesFileLocks = try fields["sharesFileLocks"].bool()
         kernel = try fields["kernel"].string()
         initramfs = try fields["initramfs"].string()
         vmm = try fields["vmm"].string()
@@ -97,6 +99,7 @@ struct LaunchRequest: Equatable, Sendable {
         bootTimeout = configuration.bootTimeout
         rootfsCache = configuration.rootfsCache
         volumeCache = configuration.volumeCache
+        sharesFileLocks = configuration.sharesFileLocks
         kernel = assets.kernel
         initramfs = assets.initramfs
         vmm = assets.vmm

@@ -114,7 +114,7 @@ final class Supervisor {
             name: id.text, accelerator: request.accelerated ? .kvm : .emulation, vcpus: request.vcpus,
             memoryMiB: request.memoryMiB, kernel: request.kernel, initramfs: request.initramfs,
             kernelParameters: request.kernelParameters, tscKilohertz: request.tscKilohertz, shareTag: "kvmfs",
-            trees: trees + binds)
+            trees: trees + binds, sharesFileLocks: request.sharesFileLocks)
     }
 
     var bindNames: [String] { spec.bindSources(bundle: request.bundle).map { Self.bindName($0.mount) } }

@@ -7,6 +7,8 @@ import VMMWire
 /// guarded by `monitor`, which is never held during a system call that may wait.
 final class FileSystem: @unchecked Sendable {
     let limits: FileSystemLimits
+    /// Locks are taken on the host.
+    let sharesLocks: Bool
     let monitor = Monitor()
 
     // Guarded by the monitor.
@@ -23,8 +25,9 @@ final class FileSystem: @unchecked Sendable {
     var emulation: Emulation?
     private var gone: UInt64 = 0
 
-    init(_ limits: FileSystemLimits) {
+    init(_ limits: FileSystemLimits, sharesLocks: Bool) {
         self.limits = limits
+        self.sharesLocks = sharesLocks
         inodes = InodeTable(limits)
         files = OpenFiles(limit: limits.openFiles)
         locks = LockTable(limit: limits.lockOwners)

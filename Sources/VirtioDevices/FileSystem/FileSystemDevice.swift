@@ -25,12 +25,16 @@ public struct FileSystemDevice: VirtioDevice, ~Copyable {
     /// Descriptors that stand for inodes at the moment (O_PATH); those of open files come on top.
     public var keptDescriptors: Int { fs.monitor.withLock { fs.inodes.openDescriptors } }
 
-    /// - Parameter tag: the name by which the guest mounts it, 1 to 36 bytes of UTF-8 (§5.11.4).
+    /// - Parameters:
+    ///   - tag: the name by which the guest mounts it, 1 to 36 bytes of UTF-8 (§5.11.4).
+    ///   - sharesLocks: locks on files are taken on the host, so that guests and the host's programs see each other's. A
+    ///     process of a Linux guest that waits for one can't be interrupted then, since Linux sends no INTERRUPT to a
+    ///     virtio-fs device. Else the guest's kernel keeps them by itself.
     /// - Throws: `invalidArgument` for another tag.
-    public init(tag: String, limits: FileSystemLimits) throws(Errno) {
+    public init(tag: String, limits: FileSystemLimits, sharesLocks: Bool = false) throws(Errno) {
         let bytes = Array(tag.utf8)
         guard (1...Self.tagBytes).contains(bytes.count), !bytes.contains(0) else { throw .invalidArgument }
-        self.init(bytes, FileSystem(limits))
+        self.init(bytes, FileSystem(limits, sharesLocks: sharesLocks))
     }
 
     private init(_ tag: [UInt8], _ fs: FileSystem) {

@@ -36,6 +36,10 @@ final class Tree: @unchecked Sendable {
     let isFile: Bool
     var isRemoved = false
 
+    /// The number that the guest gets for an inode of the host. All trees are one file system to the guest, so those of
+    /// the second tree and later ones, which can be of other file systems of the host, get numbers of their own.
+    func guestInode(_ inode: UInt64) -> UInt64 { inode ^ (UInt64(number - 1) & 0x7FFF) << 48 }
+
     var readOnly: Bool { shared.readOnly }
     var cache: CachePolicy { shared.cache }
 

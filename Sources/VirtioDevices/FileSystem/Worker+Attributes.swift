@@ -166,12 +166,12 @@ extension Worker {
         reply.append(inode.tree.cache.entrySeconds)
         reply.append(UInt64(0))
         reply.append(zeros: 16)
-        append(extended: status)
+        append(extended: status, inode.tree)
         return .reply
     }
 
     /// `struct fuse_statx`, with STATX_BASIC_STATS and STATX_BTIME.
-    private func append(extended status: FileStatus) {
+    private func append(extended status: FileStatus, _ tree: Tree) {
         reply.append(UInt32(0xFFF))
         reply.append(status.blockSize)
         reply.append(UInt64(0))
@@ -180,7 +180,7 @@ extension Worker {
         reply.append(status.gid)
         reply.append(UInt16(truncatingIfNeeded: status.mode))
         reply.append(UInt16(0))
-        reply.append(status.inode)
+        reply.append(tree.guestInode(status.inode))
         reply.append(status.size)
         reply.append(status.blocks)
         reply.append(UInt64(0))

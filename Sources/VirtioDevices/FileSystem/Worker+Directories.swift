@@ -85,7 +85,7 @@ extension Worker {
         let bytes = Self.paddedBytes(entry.name.count) + (plus ? Self.entryBytes : 0)
         guard reply.count + bytes <= limit else { return false }
         if plus { appendKnown(entry, parent, directory) }
-        append(entry: entry.inode, entry.next, entry.type, entry.name)
+        append(entry: parent.tree.guestInode(entry.inode), entry.next, entry.type, entry.name)
         return true
     }
 

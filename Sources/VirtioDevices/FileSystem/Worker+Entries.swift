@@ -15,12 +15,13 @@ extension Worker {
         reply.append(UInt64(0))
         // Of what is in a watched directory the guest asks each time, so that it sees what the agent does there.
         appendTimeouts(inode.tree, asksAgain: parent?.isWatched == true)
-        appendAttributes(status, flags: Self.isSubmount(status, in: parent) ? Self.submount : 0)
+        appendAttributes(status, inode.tree, flags: Self.isSubmount(status, in: parent) ? Self.submount : 0)
     }
 
+    /// What the host has mounted within a tree. Not the trees' own roots: a submount of Linux 6.1 knows no ACLs
+    /// (it lacks SB_POSIXACL), and each mount namespace that walks into one makes another file system of it.
     private static func isSubmount(_ status: FileStatus, in parent: Inode?) -> Bool {
-        guard status.kind == .directory else { return false }
-        guard let parent else { return true }
+        guard status.kind == .directory, let parent else { return false }
         return status.mount != parent.key.mount || status.device != parent.key.device
     }
 
@@ -35,11 +36,11 @@ extension Worker {
     func appendAttributesAnswer(_ status: FileStatus, _ tree: Tree) {
         reply.append(tree.cache.entrySeconds)
         reply.append(UInt64(0))
-        appendAttributes(status, flags: 0)
+        appendAttributes(status, tree, flags: 0)
     }
 
-    private func appendAttributes(_ status: FileStatus, flags: UInt32) {
-        reply.append(status.inode)
+    private func appendAttributes(_ status: FileStatus, _ tree: Tree, flags: UInt32) {
+        reply.append(tree.guestInode(status.inode))
         reply.append(status.size)
         reply.append(status.blocks)
         let times = (status.accessed, status.modified, status.changed)
@@ -67,7 +68,7 @@ extension Worker {
     func append(gone inode: Inode) {
         reply.append(inode.id)
         for _ in 0..<4 { reply.append(UInt64(0)) }
-        reply.append(inode.key.inode)
+        reply.append(inode.tree.guestInode(inode.key.inode))
         for _ in 0..<5 { reply.append(UInt64(0)) }
         for _ in 0..<3 { reply.append(UInt32(0)) }
         reply.append(inode.kind.rawValue | 0o600)

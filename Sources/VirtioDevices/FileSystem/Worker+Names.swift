@@ -6,11 +6,13 @@ import LinuxSys
 extension Worker {
     private static let dot: [UInt8] = [0x2E]
     private static let dotDot: [UInt8] = [0x2E, 0x2E]
-    private static let notNames = RenameFlags.noReplace | RenameFlags.exchange
+    private static let renameFlags = RenameFlags.noReplace | RenameFlags.exchange | RenameFlags.whiteout
 
     private enum RenameFlags {
         static let noReplace: UInt32 = 1
         static let exchange: UInt32 = 2
+        /// Leaves a device node 0:0, of which overlay file systems know what it means, and which opens nothing.
+        static let whiteout: UInt32 = 4
     }
 
     private func name(_ body: inout ByteReader) throws(Errno) -> FileName {
@@ -182,8 +184,7 @@ extension Worker {
             flags = try body.number()
             try body.skip(4)
         }
-        // RENAME_WHITEOUT makes a device node, which is for overlay file systems of the host.
-        if flags & ~Self.notNames != 0 { throw .invalidArgument }
+        if flags & ~Self.renameFlags != 0 { throw .invalidArgument }
         let oldName = try name(&body)
         let newName = try name(&body)
         let isAgents = emulation(header) != nil

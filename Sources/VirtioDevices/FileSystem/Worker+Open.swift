@@ -99,12 +99,37 @@ extension Worker {
             opened = try FileCalls.open(
                 name, in: directory.descriptor, flags: host | O_CREAT | O_EXCL, mode: mode & 0o7777)
         } catch .fileExists where flags & O_EXCL == 0 {
-            // The host was quicker. The guest looks again, checks permissions, and opens it.
-            throw .stale
+            return try createExisting(header, name, in: parent, directory, flags: host | (flags & O_TRUNC))
         } catch {
             throw error
         }
         return try answerNew(SharedDescriptor(opened), name, in: parent, flags: host)
+    }
+
+    /// Somebody was quicker, on the host or in the guest. What is there is opened, if who asks may do that: the guest's
+    /// kernel has not looked at its permissions. Else the guest looks again.
+    private func createExisting(
+        _ header: RequestHeader, _ name: FileName, in parent: Inode, _ directory: SharedDescriptor, flags: CInt
+    ) throws(Errno) -> Answer {
+        let found = SharedDescriptor(try FileCalls.find(name, in: directory.descriptor))
+        let status = try FileCalls.status(found.descriptor)
+        guard status.kind == .regular, Self.mayOpen(status, header, flags) else { throw .stale }
+        credentials.keepSetID(flags & O_TRUNC == 0)
+        let opened = try changing(parent, name) { () throws(Errno) in
+            SharedDescriptor(try FileCalls.reopen(found.descriptor, flags: flags))
+        }
+        return try answerNew(opened, name, in: parent, flags: flags & ~O_TRUNC)
+    }
+
+    /// By the mode's bits alone: of groups and access lists only the guest's kernel knows.
+    private static func mayOpen(_ status: FileStatus, _ header: RequestHeader, _ flags: CInt) -> Bool {
+        if header.uid == 0 { return true }
+        let shift: UInt32 = status.uid == header.uid ? 6 : status.gid == header.gid ? 3 : 0
+        let bits = status.mode >> shift
+        let access = flags & O_ACCMODE
+        let reads = access != O_WRONLY
+        let writes = access != O_RDONLY || flags & O_TRUNC != 0
+        return (!reads || bits & 4 != 0) && (!writes || bits & 2 != 0)
     }
 
     private func answerNew(

@@ -15,7 +15,7 @@ extension Worker {
     private static let mostWrite: UInt32 = 1 << 20
 
     private static let wanted: InitFlags = [
-        .asyncRead, .posixLocks, .atomicTruncate, .exportSupport, .bigWrites, .ownUmask, .flockLocks, .autoInvalidate,
+        .asyncRead, .atomicTruncate, .exportSupport, .bigWrites, .ownUmask, .autoInvalidate,
         .readDirectoryPlus, .readDirectoryPlusAuto, .asyncDirect, .parallelDirectories, .posixACL, .maxPages,
         .cacheSymlinks, .submounts, .killPrivileges2, .extendedSetXAttribute, .extended, .idMappedMounts,
     ]
@@ -37,6 +37,7 @@ extension Worker {
         if offered & InitFlags.extended.rawValue != 0 { offered |= UInt64(try body.number(UInt32.self)) << 32 }
         let flags = fs.monitor.withLock { () -> InitFlags in
             var wanted = Self.wanted
+            if fs.sharesLocks { wanted.formUnion([.posixLocks, .flockLocks]) }
             // With it the guest decides size and times of files by itself: only where nobody else changes them.
             if !fs.trees.isEmpty, fs.trees.allSatisfy({ $0.cache == .always }) { wanted.insert(.writebackCache) }
             fs.negotiated = wanted.intersection(InitFlags(rawValue: offered))

@@ -23,7 +23,6 @@ extension Agent {
     private func make(_ create: CreateContainer, request: UInt32) throws(Failure) {
         let spec = try Self.spec(create.spec)
         let share = try mountShare(create.shareTag)
-        enterTrees(of: create, in: share)
         made += 1
         let root = "\(World.directory)/root/\(made)"
         var terminal: TerminalSize?
@@ -65,14 +64,6 @@ extension Agent {
     private func answered(_ message: GuestMessage, to request: UInt32) {
         GuestConsole.trace("answered")
         reply(message, to: request)
-    }
-
-    /// Each tree of the share is a file system of its own, which the kernel mounts when somebody walks into it. Here, so
-    /// that the container's mount namespace gets a copy of that mount: one that it made itself would be another file
-    /// system, whose watchers know nothing of what the agent does in this one.
-    private func enterTrees(of create: CreateContainer, in share: String) {
-        var status = stat()
-        for tree in [create.rootfs] + create.binds.map({ $0.path }) { _ = stat("\(share)/\(tree)/.", &status) }
     }
 
     /// The host's changes in binds are to be seen by those who watch them.

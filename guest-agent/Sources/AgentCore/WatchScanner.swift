@@ -12,9 +12,10 @@ final class WatchScanner {
     private static let mostWatched = 1024
 
     private let loop: EventLoop
-    /// Names of trees by device number, as fdinfo has it.
-    private var trees: [UInt64: String] = [:]
-    private var told: [String: [UInt64]] = [:]
+    /// All of the share is one file system, in which the device has given each inode a number of its own.
+    private let trees: [String]
+    private var device: UInt64?
+    private var told: [UInt64] = []
     private let tell: (WatchedFiles) -> Void
 
     /// - Parameters:
@@ -23,14 +24,14 @@ final class WatchScanner {
     init(_ loop: EventLoop, share: String, trees names: [String], tell: @escaping (WatchedFiles) -> Void) {
         self.loop = loop
         self.tell = tell
-        for name in names {
-            var status = stat()
-            guard stat("\(share)/\(name)/.", &status) == 0 || stat("\(share)/\(name)", &status) == 0 else { continue }
-            let major = UInt64((status.st_dev >> 8) & 0xfff)
-            let minor = UInt64((status.st_dev & 0xff) | ((status.st_dev >> 12) & 0xfff00))
-            trees[major << 20 | minor] = name
-        }
-        if !trees.isEmpty { schedule(after: 0) }
+        trees = names
+        var status = stat()
+        guard stat(share, &status) == 0 else { return }
+        // As fdinfo has it.
+        let major = UInt64((status.st_dev >> 8) & 0xfff)
+        let minor = UInt64((status.st_dev & 0xff) | ((status.st_dev >> 12) & 0xfff00))
+        device = major << 20 | minor
+        schedule(after: 0)
     }
 
     private func schedule(after spent: UInt64) {
@@ -42,7 +43,7 @@ final class WatchScanner {
     }
 
     private func scan() {
-        var found: [String: [UInt64]] = [:]
+        var found: [UInt64] = []
         for process in (try? File.list("/proc")) ?? [] where process.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }) {
             // The agent itself watches nothing.
             if process == "1" { continue }
@@ -52,17 +53,15 @@ final class WatchScanner {
                     let text = try? File.read("/proc/\(process)/fdinfo/\(fd)", limit: 1 << 20)
                 else { continue }
                 Self.watches(in: text) { inode, device in
-                    guard let tree = trees[device], found[tree, default: []].count < Self.mostWatched else { return }
-                    found[tree, default: []].append(inode)
+                    if device == self.device, found.count < Self.mostWatched { found.append(inode) }
                 }
             }
         }
-        for tree in trees.values {
-            let inodes = Self.sorted(found[tree] ?? [])
-            guard inodes != told[tree] ?? [] else { continue }
-            told[tree] = inodes
-            tell(WatchedFiles(tree: tree, inodes: inodes))
-        }
+        let inodes = Self.sorted(found)
+        guard inodes != told else { return }
+        told = inodes
+        // Each tree knows its own.
+        for tree in trees { tell(WatchedFiles(tree: tree, inodes: inodes)) }
     }
 
     private static func sorted(_ inodes: [UInt64]) -> [UInt64] {

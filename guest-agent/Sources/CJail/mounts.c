@@ -34,17 +34,10 @@ int room_bind_fd(int source, int target, int recursive) {
 }
 
 // A path below the share; what the share holds may be symlinks, and none leads out of it.
-//
-// A directory is entered ("/."): each tree is a file system of its own, which the kernel mounts when somebody walks into
-// it. A place that nobody has walked into would be mounted again, as yet another file system, by whoever has a copy of it.
 static int open_shared(const struct cjail_plan *plan, const char *path) {
-    char inside[PATH_MAX];
-    int length = snprintf(inside, sizeof inside, "%s/.", path);
-    if (length < 0 || (size_t)length >= sizeof inside) return room_fail(ENAMETOOLONG);
     int share = open(plan->share, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (share < 0) return -1;
-    int fd = room_open(share, inside, ROOM_NOTHING);
-    if (fd < 0 && errno == ENOTDIR) fd = room_open(share, path, ROOM_NOTHING);
+    int fd = room_open(share, path, ROOM_NOTHING);
     room_close(share);
     return fd;
 }
