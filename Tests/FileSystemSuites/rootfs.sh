@@ -23,7 +23,7 @@ readonly packages=(
     acl attr bzip2 gcc git libc6-dev libcap2-bin make openssl perl postgresql-15 rsync sqlite3 xz-utils
 )
 # For `dpkg -i` and for `apt-get install`; the last with maintainer scripts that compile into the tree.
-readonly debs=(hello tree libpython3.11-minimal python3.11-minimal)
+readonly debs=(hello tree libpython3.11-minimal python3.11-minimal libexpat1 libssl3)
 
 readonly sources=(zlib lua5.4)
 

@@ -159,7 +159,8 @@ class Suites:
         new, expected = [], 0
         for name in dict.fromkeys([*host, *guest]):
             here, there = host.get(name, "no result"), guest.get(name, "no result")
-            if here == there or (here.startswith("not ok") and there.startswith("not ok") and part != "pjdfstest"):
+            # What fails on the host is a mistake of the suite, but for pjdfstest, whose failures are compared.
+            if here == there and (here.startswith("ok") or part == "pjdfstest"):
                 continue
             if f"{part}/{name}" in known:
                 expected += 1

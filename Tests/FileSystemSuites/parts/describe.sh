@@ -10,7 +10,7 @@ describe() {
         find . \( -type b -o -type c \) -exec stat -c '%n %t %T' {} + | sort
         getfattr -R -P -h -d -m '^(user|trusted|security)' -e hex . | sort
         getfacl -R -P -n . 2>&1
-        # Sparse is sparse: a file of 300 MiB that takes less than 1 MiB.
+        # Sparse is sparse: a file of 40 MiB that takes less than 1 MiB.
         (($(stat -c %b sparse) < 2048)) && echo sparse
     )
 }

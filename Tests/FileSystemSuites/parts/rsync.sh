@@ -22,7 +22,7 @@ make_source() (
     mkfifo fifo
     mknod char c 1 7
     mknod block b 259 70000
-    dd if=/dev/zero of=sparse bs=1 count=1 seek=300M
+    dd if=/dev/zero of=sparse bs=1 count=1 seek=40M
     dd if=/dev/urandom of=random bs=1k count=3000
     printf s >setuid
     chown 1000:2000 setuid a/b
