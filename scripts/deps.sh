@@ -12,8 +12,7 @@
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-# The guest's machine: QEMU, and virtiofsd (in qemu-system-common).
-readonly machine=(qemu-system-x86 qemu-system-common)
+readonly machine=(qemu-system-x86)
 readonly kernel=(bc flex bison libelf-dev libssl-dev make gcc libc6-dev binutils xz-utils)
 readonly images=(cpio busybox-static python3)
 # What the tarball of swift.org leaves to the machine: a linker's surroundings and SwiftPM's libraries.
@@ -28,7 +27,8 @@ for group in "$@"; do
         wanted+=("${machine[@]}" "${kernel[@]}" "${images[@]}" "${swift[@]}")
         [[ -n ${KERNEL_SOURCE:-} ]] || wanted+=(linux-source-6.1)
         ;;
-    test) wanted+=(crun runc) ;;
+    # virtiofsd, for the lab and to compare with, is in qemu-system-common.
+    test) wanted+=(crun runc qemu-system-common) ;;
     suites) wanted+=(debootstrap) ;;
     lint) wanted+=(python3 shellcheck) ;;
     *) fail "no such group: $group (build, test, suites, lint)" ;;

@@ -26,6 +26,7 @@ final class Host {
         id = "e2e-\(getpid())-\(Self.number)"
         // Warnings (no KVM here) go to the log: stderr is the container's.
         globals = ["--root", root, "--log", log]
+        if FileBackend.isVirtiofsd { try configure("") }
     }
 
     /// Runs `body` with a place of its own, then looks for what is left of it.
@@ -112,7 +113,7 @@ final class Host {
 
     /// Uses a configuration file for the commands to come.
     func configure(_ text: String) throws {
-        try Files.write(directory + "/config.toml", text)
+        try Files.write(directory + "/config.toml", FileBackend.selecting(in: text))
         globals += ["--config", directory + "/config.toml"]
     }
 
@@ -135,5 +136,20 @@ final class Host {
         }
         processes["supervisor"] = record["pid"]?.integer.map { pid_t($0) }
         return processes
+    }
+}
+
+/// Who serves files: KVM_RUNTIME_TEST_FS=virtiofsd puts Debian's in the place of ours, so that a difference is known to be
+/// ours.
+enum FileBackend {
+    static let isVirtiofsd = getenv("KVM_RUNTIME_TEST_FS").map { String(cString: $0) == "virtiofsd" } ?? false
+    static let reason: Comment = "virtiofsd does not do that (KVM_RUNTIME_TEST_FS)"
+
+    /// The configuration, with the choice in it.
+    static func selecting(in text: String) -> String {
+        guard isVirtiofsd, !text.contains("virtiofsd") else { return text }
+        let line = "virtiofsd = \"/usr/lib/qemu/virtiofsd\"\n"
+        guard text.hasPrefix("[paths]\n") else { return "[paths]\n" + line + text }
+        return "[paths]\n" + line + text.dropFirst("[paths]\n".count)
     }
 }

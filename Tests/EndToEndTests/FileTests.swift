@@ -1,0 +1,126 @@
+import Glibc
+import LinuxSys
+import Spawn
+import Testing
+
+extension EndToEnd {
+    /// What a container and the host see of each other's changes in a bind.
+    @Suite struct FilesAcrossTheBorder {
+        private func bind(_ host: Host, _ script: String, _ names: (source: String, target: String)...) throws -> Bundle {
+            try host.bundle(script) { spec in
+                for name in names {
+                    spec.append(
+                        "mounts",
+                        [
+                            "destination": .string(name.target), "type": "bind",
+                            "source": .string(host.directory + "/" + name.source), "options": ["rbind", "rw"],
+                        ])
+                }
+            }
+        }
+
+        /// A program that prints what inotify tells it.
+        private func watcher(_ bundle: Bundle) throws {
+            let source = String(#filePath.dropLast("EndToEndTests/FileTests.swift".count)) + "Programs/watch.c"
+            let compiler = Program(
+                path: "/usr/bin/gcc", arguments: ["-static", "-O1", "-Wall", "-Werror", "-o", bundle.rootfs + "/bin/watch", source],
+                descriptors: [0: 0, 1: 1, 2: 2])
+            let status = try compiler.start().wait()
+            try #require(status == .exited(code: 0))
+        }
+
+        @Test(.enabled(if: !FileBackend.isVirtiofsd, FileBackend.reason)) func watchersSeeTheHostsChanges() throws {
+            try Host.use { host in
+                try File.makeDirectories(host.directory + "/shared/sub", mode: 0o755)
+                let bundle = try bind(host, "exec watch /shared/sub 12", ("shared", "/shared"))
+                try watcher(bundle)
+                let run = try host.starting(bundle)
+                try run.wait(forOutput: "watching")
+                // The agent looks once a second for what is watched.
+                usleep(2_500_000)
+                let folder = host.directory + "/shared/sub/"
+                let steps: [(String, () -> Void)] = [
+                    ("created file", { try? Files.write(folder + "file", "one") }),
+                    ("written file", {}),
+                    ("from file", { rename(folder + "file", folder + "other") }),
+                    ("to other", {}),
+                    ("attributes other", { chmod(folder + "other", 0o600) }),
+                    ("deleted other", { unlink(folder + "other") }),
+                    ("created folder", { mkdir(folder + "folder", 0o755) }),
+                    ("deleted folder", { rmdir(folder + "folder") }),
+                ]
+                for (line, step) in steps {
+                    step()
+                    try run.wait(forOutput: line)
+                }
+                run.signal(SIGTERM)
+                let outcome = try run.finish()
+                // Its own changes it sees once, as always.
+                #expect(outcome.out.components("created file") == 1, "\(outcome.out)")
+            }
+        }
+
+        @Test func ownChangesAreToldOnce() throws {
+            try Host.use { host in
+                try File.makeDirectories(host.directory + "/shared", mode: 0o755)
+                let script = """
+                    watch /shared 8 & sleep 3; echo 1 > /shared/own; sleep 1; mv /shared/own /shared/moved; sleep 1
+                    rm /shared/moved; sleep 1; kill %1
+                    """
+                let bundle = try bind(host, script, ("shared", "/shared"))
+                try watcher(bundle)
+                let outcome = try host.run(bundle)
+                for line in ["created own", "written own", "from own", "to moved", "deleted moved"] {
+                    #expect(outcome.out.components(line) == 1, "\(line): \(outcome.out)")
+                }
+            }
+        }
+
+        @Test(.enabled(if: !FileBackend.isVirtiofsd, FileBackend.reason)) func fileThatIsReplacedIsSeen() throws {
+            try Host.use { host in
+                try Files.write(host.directory + "/conf", "old\n")
+                let script = "cat /conf; until grep -q new /conf; do sleep 0.1; done; cat /conf"
+                let bundle = try bind(host, script, ("conf", "/conf"))
+                let run = try host.starting(bundle)
+                try run.wait(forOutput: "old")
+                try Files.write(host.directory + "/conf.new", "new\n")
+                rename(host.directory + "/conf.new", host.directory + "/conf")
+                #expect(try run.finish().out == "old\nnew\n")
+            }
+        }
+
+        @Test(arguments: ["auto", "never"]) func hostsFilesAppear(cache: String) throws {
+            try Host.use { host in
+                try host.configure("[files]\nvolume_cache = \"\(cache)\"\n")
+                try File.makeDirectories(host.directory + "/shared", mode: 0o755)
+                try Files.write(host.directory + "/shared/grows", "1\n")
+                let script = """
+                    cat /shared/grows; until [ -e /shared/new ]; do sleep 0.1; done; echo there
+                    until [ $(wc -l < /shared/grows) = 2 ]; do sleep 0.1; done; cat /shared/grows
+                    """
+                let run = try host.starting(try bind(host, script, ("shared", "/shared")))
+                try run.wait(forOutput: "1")
+                try Files.write(host.directory + "/shared/new", "")
+                try run.wait(forOutput: "there")
+                try Files.write(host.directory + "/shared/grows", "1\n2\n")
+                #expect(try run.finish().out == "1\nthere\n1\n2\n")
+            }
+        }
+
+        @Test(.enabled(if: !FileBackend.isVirtiofsd, FileBackend.reason)) func twoTreesHaveNoInodeInCommon() throws {
+            try Host.use { host in
+                try File.makeDirectories(host.directory + "/shared", mode: 0o755)
+                try Files.write(host.directory + "/shared/file", "")
+                let script = "stat -c %d:%i /a/file /b/file; mv /a/file /b/moved && ls /b"
+                let bundle = try bind(host, script, ("shared", "/a"), ("shared", "/b"))
+                let lines = try host.run(bundle).out.split(separator: "\n")
+                #expect(lines.count == 3 && lines[0] != lines[1] && lines.last == "moved")
+            }
+        }
+    }
+}
+
+extension String {
+    /// How often `line` is a line of it.
+    fileprivate func components(_ line: String) -> Int { split(separator: "\n").count { $0 == line } }
+}
