@@ -162,17 +162,10 @@ final class Engine: @unchecked Sendable {
         if session == mine, activation.isActive {
             underWay -= 1
             activation.withActive { queues in
-                if let written,
-                    queues.finish(
-                        worker.chain.head, of: worker.queue, written: written, isWaitedFor: worker.isWaitedFor)
-                {
-                    interrupts += 1
-                }
+                if let written, queues.finish(worker.chain.head, of: worker.queue, written: written) { interrupts += 1 }
                 for late in worker.late {
                     let count = worker.write(late)
-                    if queues.finish(late.place.head, of: late.place.queue, written: count, isWaitedFor: true) {
-                        interrupts += 1
-                    }
+                    if queues.finish(late.place.head, of: late.place.queue, written: count) { interrupts += 1 }
                 }
             }
         }

@@ -18,7 +18,6 @@ struct FileSystemQueues: ~Copyable {
     private var requests: Virtqueue
     /// Given back, and the guest does not know it yet.
     private var owedHigh: UInt16 = 0
-    private var owedRequests: UInt16 = 0
     private var sinceHigh = 0
 
     init(_ setup: DeviceSetup) throws(QueueError) {
@@ -56,17 +55,16 @@ struct FileSystemQueues: ~Copyable {
     }
 
     /// Gives a request back to the guest.
-    /// - Parameter isWaitedFor: nobody waits for what is false; the guest learns of it with the next that is.
     /// - Returns: whether it was interrupted for that.
-    mutating func finish(_ head: UInt16, of queue: Int, written: UInt32, isWaitedFor: Bool) -> Bool {
+    mutating func finish(_ head: UInt16, of queue: Int, written: UInt32) -> Bool {
         if queue == Self.high {
             high.push(head, written: written)
             owedHigh += 1
             return owedHigh >= Self.gathered ? publishHigh() : false
         }
+        // Linux waits for each of them, RELEASE included.
         requests.push(head, written: written)
-        owedRequests += 1
-        return isWaitedFor || owedRequests >= Self.gathered ? publishRequests() : false
+        return requests.publish()
     }
 
     private mutating func publishHigh() -> Bool {
@@ -74,18 +72,9 @@ struct FileSystemQueues: ~Copyable {
         return high.publish()
     }
 
-    private mutating func publishRequests() -> Bool {
-        owedRequests = 0
-        return requests.publish()
-    }
-
     /// Tells the guest of everything that was given back.
     /// - Returns: whether it was interrupted for that.
-    mutating func settle() -> Bool {
-        let inHigh = owedHigh > 0 && publishHigh()
-        let inRequests = owedRequests > 0 && publishRequests()
-        return inHigh || inRequests
-    }
+    mutating func settle() -> Bool { owedHigh > 0 && publishHigh() }
 
     mutating func suppressKicks() {
         high.suppressKicks()

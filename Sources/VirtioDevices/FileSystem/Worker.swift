@@ -43,8 +43,6 @@ final class Worker {
     /// The request at hand.
     var chain = DescriptorChain()
     var queue = 0
-    /// Somebody in the guest waits for the answer.
-    private(set) var isWaitedFor = true
     /// Answers to other requests that came about on the way.
     var late: [LateAnswer] = []
     private(set) var memory: GuestMemory
@@ -63,8 +61,6 @@ final class Worker {
             // With some room the guest at least learns that it was wrong.
             return answer(0, error: .invalidArgument)
         }
-        isWaitedFor =
-            header.opcode != Opcode.release.rawValue && header.opcode != Opcode.releaseDirectory.rawValue
         reply.restart(zeros: ReplyHeader.byteCount)
         do throws(Errno) {
             switch try perform(header) {
