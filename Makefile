@@ -34,7 +34,7 @@ agent_sources := Package.swift $(call sources,$(addprefix Sources/,$(agent_rooms
 
 .PHONY: help
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  Variables: V=1 shows the output of long steps; KERNEL_SOURCE, KVM_RUNTIME_CACHE: guest-agent/kernel/build.sh."
 
@@ -52,11 +52,11 @@ test: build ## run all tests; LAYERS="unit agent end-to-end", FILTER=REGEX for s
 	@FILTER='$(FILTER)' $(clean_environment) scripts/test.sh $(LAYERS)
 
 .PHONY: fuzz
-fuzz: | build-deps ## run hostile guests against the devices; SECONDS=600 for each of TARGET="vsock file-system …"
-	@env -u SECONDS scripts/fuzz.sh run '$(or $(SECONDS),600)' $(TARGET)
+fuzz: | build-deps ## run hostile guests against the devices; SECONDS=600 for each of TARGET="vsock file-system …"; ADDRESS=1
+	@env -u SECONDS ADDRESS='$(ADDRESS)' scripts/fuzz.sh run '$(or $(SECONDS),600)' $(TARGET)
 
 .PHONY: fuzz-corpora
-fuzz-corpora: | build-deps ## keep what fuzz has found: Tests/FuzzCorpora anew, one input for each new place in the code
+fuzz-corpora: | build-deps ## make Tests/FuzzCorpora anew of what fuzz has found, some dozens of inputs for each target
 	@env -u SECONDS scripts/fuzz.sh merge 0 $(TARGET)
 
 .PHONY: bench

@@ -2,6 +2,7 @@
 # Fuzzes what a hostile guest can reach (Tests/FuzzTargets), with libFuzzer, which comes with Swift.
 #
 #     fuzz.sh run SECONDS [TARGET…]     each target for so long, one after the other, from Tests/FuzzCorpora/TARGET
+#     ADDRESS=1 fuzz.sh run …           with AddressSanitizer, which sees leaks too; slower
 #     fuzz.sh merge 0 [TARGET…]         makes Tests/FuzzCorpora/TARGET anew of it and of what was found
 #
 # What is new goes to build/fuzz/TARGET. An input that ends the program, or takes longer than ten seconds, is kept in
@@ -23,8 +24,10 @@ for target in "${chosen[@]}"; do
     [[ " ${targets[*]} " == *" $target "* ]] || fail "no such target: $target (${targets[*]})"
 done
 
-# A scratch folder of its own: all is built with the fuzzer's counters in it.
-build=(swift build -c release --scratch-path .build-fuzz --sanitize fuzzer -Xswiftc -DLIBFUZZER)
+# A scratch folder of its own: all is built with the fuzzer's counters in it, and the compiler does not see that an
+# object has others.
+build=(swift build -c release --scratch-path ".build-fuzz${ADDRESS:+-address}" --sanitize fuzzer -Xswiftc -DLIBFUZZER)
+[[ -z ${ADDRESS:-} ]] || build+=(--sanitize address)
 scripts/step.sh fuzz "build the fuzz targets" "${build[@]}" --product kvm-fuzz
 program=$("${build[@]}" --show-bin-path)/kvm-fuzz
 # Swift's handler would take the crash that libFuzzer is waiting for.

@@ -20,8 +20,8 @@ private func run(_ bytes: [UInt8], _ host: FileSystemHost) throws -> String? {
     let space = try GuestSpace()
     var program = RingProgram(BorrowedDevice(host: host), world, input, space)
     let complaint = program.run()
-    world.close()
-    return complaint
+    let outside = world.close()
+    return complaint ?? outside
 }
 
 /// The one device of this process: it has threads that stay, so that there can't be one for each input.

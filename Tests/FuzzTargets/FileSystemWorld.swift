@@ -1,5 +1,4 @@
 import FileCalls
-import Glibc
 import LinuxSys
 import VirtioFS
 
@@ -7,6 +6,7 @@ import VirtioFS
 final class FileSystemWorld: DeviceWorld {
     private let folder: ScratchFolder
     private let trees: SharedTrees
+    private let host: HostTree
     private var names: [FileName] = []
     /// Inodes and open files, as the answers named them; the root of all is there from the beginning.
     private var nodes: [UInt64] = [1]
@@ -17,8 +17,9 @@ final class FileSystemWorld: DeviceWorld {
     init(_ trees: SharedTrees, _ cache: CachePolicy) throws {
         folder = try ScratchFolder()
         self.trees = trees
-        fill()
-        let root = SharedDescriptor(try folder.open())
+        let outside = try folder.open()
+        host = try HostTree(in: outside)
+        let root = host.root
         let file = SharedDescriptor(try root.descriptor.open(at: "a", Self.pathOnly))
         try add(SharedTree(name: name("trees"), root: root, cache: cache))
         // The same once more, as two volumes of a container can have it.
@@ -40,20 +41,14 @@ final class FileSystemWorld: DeviceWorld {
         names.append(tree.name)
     }
 
-    private func fill() {
-        let path = folder.path
-        for directory in ["d", "d/b", "d/b/c"] { mkdir("\(path)/\(directory)", 0o755) }
-        for file in ["a", "d/a", "d/b/a"] {
-            if let file = try? FileDescriptor.open("\(path)/\(file)", O_WRONLY | O_CREAT, mode: 0o644) {
-                try? file.writeAll([UInt8](repeating: 0x61, count: 5000))
-            }
-        }
-        symlink("d/a", "\(path)/l")
-        mkfifo("\(path)/p", 0o644)
+    /// Takes the trees away from the device.
+    /// - Returns: what happened outside of them, if anything did.
+    func close() -> String? {
+        for name in names { try? trees.remove(name) }
+        return host.isAlone ? nil : "something outside of the trees was changed"
     }
 
-    /// Takes the trees away from the device.
-    func close() { for name in names { try? trees.remove(name) } }
+    func act(_ input: inout Input) { host.act(&input) }
 
     // MARK: The guest
 
@@ -79,6 +74,7 @@ final class FileSystemWorld: DeviceWorld {
         case .u64(let usual): body.put(isOdd ? input.limit() : usual.count == 1 ? usual[0] : input.pick(usual))
         case .node: body.put(isOdd ? input.limit() : input.pick(nodes))
         case .handle: body.put(isOdd || handles.isEmpty ? input.limit() : input.pick(handles))
+        case .nullDevice: body.put(0x103 as UInt32)
         case .size: body.put(isOdd ? input.limit() : UInt32(size))
         case .data: body.bytes += input.take(size)
         case .name:
@@ -139,25 +135,4 @@ final class FileSystemWorld: DeviceWorld {
         if handles.count == 12 { handles.removeFirst() }
         handles.append(handle)
     }
-
-    // MARK: The host
-
-    func act(_ input: inout Input) {
-        let path = folder.path
-        let one = "\(path)/\(input.pick(Self.places))"
-        let other = "\(path)/\(input.pick(Self.places))"
-        switch input.below(8) {
-        case 0: unlink(one)
-        case 1: mkdir(one, 0o755)
-        case 2, 3: rename(one, other)
-        case 4: link(one, other)
-        case 5: symlink(input.pick(["/etc/passwd", "..", "a"]), one)
-        case 6: truncate(one, input.pick([0, 5000, 1 << 19]))
-        default:
-            let flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK
-            if let file = try? FileDescriptor.open(one, flags, mode: 0o644) { _ = try? file.write([1, 2, 3]) }
-        }
-    }
-
-    private static let places = ["a", "b", "c", "d", "l", "p", "d/a", "d/b", "d/b/c", "b/c", "a/b", "b/a"]
 }

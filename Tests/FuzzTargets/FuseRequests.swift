@@ -12,6 +12,8 @@ enum FuseField {
     case name
     /// Bytes of a file, or of an attribute.
     case data
+    /// Of a device node: of no other, for whoever runs this is root and a device that is opened does something.
+    case nullDevice
     /// The length of the data behind, of the first kind of field that has one.
     case size
 }
@@ -43,7 +45,7 @@ enum FuseRequests {
         ),
         (5, []),  // READLINK
         (6, [.name, .name]),  // SYMLINK
-        (8, [.u32(modes), .u32([0, 0x103]), .u32([0o22]), zero, .name]),  // MKNOD
+        (8, [.u32(modes), .nullDevice, .u32([0o22]), zero, .name]),  // MKNOD
         (9, [.u32(modes), .u32([0o22]), .name]),  // MKDIR
         (10, [.name]),  // UNLINK
         (11, [.name]),  // RMDIR
@@ -90,7 +92,7 @@ enum FuseRequests {
     static let names: [[UInt8]] = texts.map { Array($0.utf8) } + bytes
 
     private static let texts = [
-        "a", "b", "c", "d", "l", "p", "trees", "ro", "one", ".", "..", "", "a/b", "/etc/passwd", "user.x", "trusted.y",
+        "a", "b", "c", "d", "l", "p", "trees", "ro", "one", ".", "..", "", "a/b", "../secret", "user.x", "trusted.y",
         "security.capability", "system.posix_acl_access",
     ]
     private static let bytes = [

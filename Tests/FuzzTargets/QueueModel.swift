@@ -72,8 +72,10 @@ struct QueueModel {
     mutating func look(_ space: GuestSpace) {
         guard let index: UInt16 = space.load(configuration.availableRing &+ 2) else { return }
         let next = configuration.position.nextAvailable &+ UInt16(truncatingIfNeeded: returned)
-        // A driver that runs over its ring is only seen when the device reads the index, which it need not do at once.
-        let ahead = min(Int(index &- next), 2 * Int(configuration.size))
+        // A driver that runs over its ring is only seen when the device reads the index, which it need not do at once;
+        // and a device that keeps buffers for later may let it do so again and again.
+        let ahead = min(Int(index &- next), 8 * Int(configuration.size))
+        if waiting.count > 4 * Int(configuration.size) { isTangled = true }
         var steps = 0
         for place in returned..<(returned + ahead) where !done.contains(place) {
             let slot = (Int(configuration.position.nextAvailable) + place) & (Int(configuration.size) - 1)

@@ -106,6 +106,8 @@ extension RingProgram where Device: ~Copyable {
         tangleWritten()
         let controls = models.flatMap { $0?.controls ?? [] }
         let writable = models.flatMap { $0?.writable ?? [] }
+        // A device with threads goes on while it is judged: what it might write then was there for it to write.
+        defer { space.accept(writable + usedRings) }
         for number in models.indices { models[number]?.tangle(with: controls, writable: writable) }
         // Rings of two queues on top of each other: each writes what the other one reads.
         for one in models.indices {
@@ -137,6 +139,8 @@ extension RingProgram where Device: ~Copyable {
         }
         if let address = strayWrite() { return "a write to \(String(address, radix: 16)), which was not allowed" }
         let writable = models.flatMap { $0?.writable ?? [] }
+        // A device with threads goes on while it is judged: what it might write then was there for it to write.
+        defer { space.accept(writable + usedRings) }
         for number in models.indices {
             var used: [QueueModel.Used] = []
             if let complaint = models[number]?.judge(space, &used) { return "queue \(number): \(complaint)" }
@@ -153,9 +157,11 @@ extension RingProgram where Device: ~Copyable {
         return nil
     }
 
+    private var usedRings: [GuestSegment] { models.compactMap { $0?.usedRing } }
+
     private func strayWrite() -> UInt64? {
         for _ in 0..<3 {
-            space.accept(models.flatMap { $0.map { $0.writable + [$0.usedRing] } ?? [] })
+            space.accept(models.flatMap { $0?.writable ?? [] } + usedRings)
             guard let address = space.strayWrite() else { return nil }
             // A device with threads may have answered just now, between the one line and the other.
             usleep(2000)
