@@ -47,7 +47,8 @@ let package = Package(
         room("VirtioVsock", ["Virtio", "GuestMemory", "VMMWire", "LinuxSys"], path: "Sources/VirtioDevices/Vsock"),
         room("FileCalls", ["CFileCalls", "CLinux", "LinuxSys"]),
         room(
-            "VirtioFS", ["Virtio", "GuestMemory", "FileCalls", "VMMWire", "LinuxSys"], path: "Sources/VirtioDevices/FileSystem"),
+            "VirtioFS", ["Virtio", "GuestMemory", "FileCalls", "VMMWire", "LinuxSys"],
+            path: "Sources/VirtioDevices/FileSystem"),
         room("VhostUser", ["Virtio", "GuestMemory", "LinuxSys"]),
         room("KVM", ["CKVM", "LinuxSys"]),
         room("VMMWire"),
@@ -93,7 +94,8 @@ let package = Package(
         room("DeviceTesting", ["Virtio", "GuestMemory"], path: "Tests/DeviceTesting"),
         tests("VirtioTests", ["DeviceTesting", "Virtio", "GuestMemory", "LinuxSys"]),
         tests("VirtioVsockTests", ["DeviceTesting", "VirtioVsock", "VMMWire", "Virtio", "GuestMemory", "LinuxSys"]),
-        tests("VirtioFSTests", ["DeviceTesting", "VirtioFS", "FileCalls", "VMMWire", "Virtio", "GuestMemory", "LinuxSys"]),
+        tests(
+            "VirtioFSTests", ["DeviceTesting", "VirtioFS", "FileCalls", "VMMWire", "Virtio", "GuestMemory", "LinuxSys"]),
         tests("VMMWireTests", ["VMMWire"]),
         tests(
             "VhostUserTests",

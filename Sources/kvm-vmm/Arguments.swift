@@ -58,7 +58,8 @@ struct Arguments {
                     cid: UInt64(try Self.required(Self.number(options, "--cid"))))
             case "fs" where fileSystem == nil:
                 let options = try Self.options(
-                    &rest, known: ["--vhost-user-fd", "--trees-fd", "--tag", "--trees", "--guest-memory-mib", "--locks"])
+                    &rest,
+                    known: ["--vhost-user-fd", "--trees-fd", "--tag", "--trees", "--guest-memory-mib", "--locks"])
                 let locks = options["--locks"] ?? "guest"
                 guard ["guest", "host"].contains(locks) else { throw Problem(text: "--locks is guest or host") }
                 fileSystem = FileSystem(

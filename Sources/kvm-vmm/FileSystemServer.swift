@@ -36,7 +36,8 @@ final class FileSystemServer: @unchecked Sendable {
     func run(_ log: Log) throws(Main.Failure) {
         var backend = try Main.attempt("file system device \(options.tag)") { () throws(Errno) in
             try Backend(
-                FileSystemDevice(tag: options.tag, limits: limits, sharesLocks: options.sharesLocks), over: socket.descriptor.duplicate()
+                FileSystemDevice(tag: options.tag, limits: limits, sharesLocks: options.sharesLocks),
+                over: socket.descriptor.duplicate()
             ) { log.line($0) }
         }
         let trees = backend.device.trees
@@ -84,7 +85,9 @@ final class FileSystemServer: @unchecked Sendable {
     }
 
     /// Who does not listen any more needs no word.
-    private func say(_ word: DeviceWord) { _ = try? Sockets.send(word.bytes, descriptors: [], over: messages.descriptor) }
+    private func say(_ word: DeviceWord) {
+        _ = try? Sockets.send(word.bytes, descriptors: [], over: messages.descriptor)
+    }
 
     private func tryOut(_ message: Message, _ trees: SharedTrees) -> Errno? {
         do throws(Errno) {

@@ -6,7 +6,8 @@ import Testing
 extension EndToEnd {
     /// What a container and the host see of each other's changes in a bind.
     @Suite struct FilesAcrossTheBorder {
-        private func bind(_ host: Host, _ script: String, _ names: (source: String, target: String)...) throws -> Bundle {
+        private func bind(_ host: Host, _ script: String, _ names: (source: String, target: String)...) throws -> Bundle
+        {
             try host.bundle(script) { spec in
                 for name in names {
                     spec.append(
@@ -23,7 +24,8 @@ extension EndToEnd {
         private func watcher(_ bundle: Bundle) throws {
             let source = String(#filePath.dropLast("EndToEndTests/FileTests.swift".count)) + "Programs/watch.c"
             let compiler = Program(
-                path: "/usr/bin/gcc", arguments: ["-static", "-O1", "-Wall", "-Werror", "-o", bundle.rootfs + "/bin/watch", source],
+                path: "/usr/bin/gcc",
+                arguments: ["-static", "-O1", "-Wall", "-Werror", "-o", bundle.rootfs + "/bin/watch", source],
                 descriptors: [0: 0, 1: 1, 2: 2])
             let status = try compiler.start().wait()
             try #require(status == .exited(code: 0))

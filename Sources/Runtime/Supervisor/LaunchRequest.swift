@@ -46,7 +46,8 @@ struct LaunchRequest: Equatable, Sendable {
             "tscKilohertz": JSONValue(tscKilohertz ?? 0), "vcpus": JSONValue(vcpus),
             "memoryMiB": JSONValue(memoryMiB), "kernelParameters": JSONValue(kernelParameters),
             "bootTimeout": JSONValue(bootTimeout), "rootfsCache": .string(rootfsCache.rawValue),
-            "volumeCache": .string(volumeCache.rawValue), "sharesFileLocks": .bool(sharesFileLocks), "kernel": .string(kernel), "initramfs": .string(initramfs),
+            "volumeCache": .string(volumeCache.rawValue), "sharesFileLocks": .bool(sharesFileLocks),
+            "kernel": .string(kernel), "initramfs": .string(initramfs),
             "vmm": .string(vmm), "qemu": .string(qemu), "virtiofsd": .string(virtiofsd ?? ""),
         ]
     }

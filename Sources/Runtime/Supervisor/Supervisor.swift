@@ -104,7 +104,10 @@ final class Supervisor {
     }
 
     private var machinePlan: VMPlan {
-        let trees = [VMPlan.SharedTree(source: request.rootfs, name: "rootfs", readOnly: false, recursive: true, cache: request.rootfsCache)]
+        let trees = [
+            VMPlan.SharedTree(
+                source: request.rootfs, name: "rootfs", readOnly: false, recursive: true, cache: request.rootfsCache)
+        ]
         let binds = spec.bindSources(bundle: request.bundle).map { index, source in
             VMPlan.SharedTree(
                 source: source, name: Self.bindName(index), readOnly: spec.mounts[index].isReadOnly,

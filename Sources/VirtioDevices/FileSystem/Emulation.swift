@@ -39,7 +39,9 @@ extension FileSystem {
         func add(_ emulation: Emulation?) {
             guard let emulation else { return }
             let repeats: Set<FileChange.Kind> = [.modified, .attributes]
-            if repeats.contains(emulation.change.kind), all.contains(where: { $0.change == emulation.change }) { return }
+            if repeats.contains(emulation.change.kind), all.contains(where: { $0.change == emulation.change }) {
+                return
+            }
             all.append(emulation)
         }
         while index < events.count {

@@ -49,7 +49,9 @@ extension FileSystem {
     private func savedInodes() -> [FileSystemState.SavedInode] {
         let all = inodes.all.filter { !$0.tree.isRemoved }
         var children: [ObjectIdentifier: [Inode]] = [:]
-        for inode in all { if let parent = inode.parent { children[ObjectIdentifier(parent), default: []].append(inode) } }
+        for inode in all {
+            if let parent = inode.parent { children[ObjectIdentifier(parent), default: []].append(inode) }
+        }
         var ordered = all.filter { $0.parent == nil && $0.cacheSlot >= -1 && !$0.isPinned }
         var at = 0
         while at < ordered.count {

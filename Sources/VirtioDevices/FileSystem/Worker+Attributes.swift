@@ -70,7 +70,8 @@ extension Worker {
         try refuseAgent(header)
         if inode.tree.readOnly { throw .readOnlyFileSystem }
         let change = Change(
-            what: changes, handle: changes.contains(.byHandle) ? handle : nil, size: size, mode: mode, uid: uid, gid: gid,
+            what: changes, handle: changes.contains(.byHandle) ? handle : nil, size: size, mode: mode, uid: uid,
+            gid: gid,
             accessed: Self.time(
                 changes.contains(.accessed), now: changes.contains(.accessedNow), accessedSeconds, accessedNanoseconds),
             modified: Self.time(

@@ -70,7 +70,9 @@ extension Agent {
     private func watchBinds(_ create: CreateContainer, in share: String) {
         if create.binds.isEmpty { return }
         scanners.append(
-            WatchScanner(loop, share: share, trees: create.binds.map { $0.path }) { [self] in reply(.watching($0), to: 0) })
+            WatchScanner(loop, share: share, trees: create.binds.map { $0.path }) { [self] in
+                reply(.watching($0), to: 0)
+            })
     }
 
     private func gone(_ id: String, _ exit: ContainerExit?) {

@@ -18,34 +18,33 @@ enum ChangeMaker {
             let tree = try FileDescriptor.open(share, O_RDONLY | O_DIRECTORY)
             let directory = try open(change.directory, of: change.tree, in: tree)
             if change.name.isEmpty {
-                try attend(to: directory, ".", change)
+                try attend(to: directory, change)
             } else {
-                let newDirectory = try change.kind == .moved ? open(change.newDirectory, of: change.tree, in: tree) : nil
+                let newDirectory =
+                    try change.kind == .moved ? open(change.newDirectory, of: change.tree, in: tree) : nil
                 try make(change, directory, newDirectory)
             }
         } catch {}
     }
 
+    /// As the system calls take it.
+    private static func text(_ bytes: [UInt8]) -> [CChar] { bytes.map { CChar(bitPattern: $0) } + [0] }
+
     private static func open(_ path: [UInt8], of tree: String, in share: borrowing FileDescriptor) throws(Errno)
         -> SharedDescriptor
     {
-        let path = Array(tree.utf8) + (path.isEmpty ? [] : [UInt8(ascii: "/")] + path) + Array("/.".utf8) + [0]
+        let inside = Array(tree.utf8) + (path.isEmpty ? [] : [UInt8(ascii: "/")] + path) + Array("/.".utf8)
         // A tree that is a single file has no inside.
-        do throws(Errno) { return try open(path, share) } catch .notDirectory {
-            return try open(Array(tree.utf8) + [0], share)
+        do throws(Errno) { return try open(inside, share) } catch .notDirectory {
+            return try open(Array(tree.utf8), share)
         }
     }
 
     private static func open(_ path: [UInt8], _ share: borrowing FileDescriptor) throws(Errno) -> SharedDescriptor {
         let parent = share.raw
-        return SharedDescriptor(
-            FileDescriptor(
-                owning: try once {
-                    withText(path) {
-                        clinux_openat2(
-                            parent, $0, UInt64(CLINUX_O_PATH) | UInt64(O_CLOEXEC), 0, noSymlinks | beneath)
-                    }
-                }))
+        let flags = UInt64(CLINUX_O_PATH) | UInt64(O_CLOEXEC)
+        let fd = try once { clinux_openat2(parent, text(path), flags, 0, noSymlinks | beneath) }
+        return SharedDescriptor(FileDescriptor(owning: fd))
     }
 
     private static func make(
@@ -53,39 +52,33 @@ enum ChangeMaker {
     ) throws(Errno) {
         let at = directory.descriptor.raw
         let isDirectory = change.fileKind == UInt32(S_IFDIR)
-        let name = change.name + [0]
+        let name = text(change.name)
         switch change.kind {
         case .created:
             let mode = mode_t(truncatingIfNeeded: change.fileKind) | 0o600
             _ = try once {
-                withText(name) {
-                    switch change.fileKind {
-                    case UInt32(S_IFDIR): mkdirat(at, $0, 0o700)
-                    case UInt32(S_IFLNK): symlinkat("-", at, $0)
-                    default: mknodat(at, $0, mode, 0)
-                    }
+                switch change.fileKind {
+                case UInt32(S_IFDIR): mkdirat(at, name, 0o700)
+                case UInt32(S_IFLNK): symlinkat("-", at, name)
+                default: mknodat(at, name, mode, 0)
                 }
             }
-        case .deleted: _ = try once { withText(name) { unlinkat(at, $0, isDirectory ? AT_REMOVEDIR : 0) } }
+        case .deleted: _ = try once { unlinkat(at, name, isDirectory ? AT_REMOVEDIR : 0) }
         case .moved:
             guard let newDirectory else { return }
-            let newName = change.newName + [0]
             let to = newDirectory.descriptor.raw
-            _ = try once { withText(name) { old in withText(newName) { renameat(at, old, to, $0) } } }
+            _ = try once { renameat(at, name, to, text(change.newName)) }
         case .modified, .attributes:
-            let file = SharedDescriptor(
-                FileDescriptor(
-                    owning: try once {
-                        withText(name) { clinux_openat(at, $0, CInt(CLINUX_O_PATH) | O_NOFOLLOW | O_CLOEXEC, 0) }
-                    }))
-            try attend(to: file, nil, change)
+            let flags = CInt(CLINUX_O_PATH) | O_NOFOLLOW | O_CLOEXEC
+            let fd = try once { clinux_openat(at, name, flags, 0) }
+            try attend(to: SharedDescriptor(FileDescriptor(owning: fd)), change)
         }
         withExtendedLifetime(directory) {}
         withExtendedLifetime(newDirectory) {}
     }
 
     /// Writes nothing to a file, or gives it the mode that it has.
-    private static func attend(to file: SharedDescriptor, _ unused: String?, _ change: FileChanged) throws(Errno) {
+    private static func attend(to file: SharedDescriptor, _ change: FileChanged) throws(Errno) {
         var status = stat()
         let fd = file.descriptor.raw
         _ = try once { fstat(fd, &status) }
@@ -99,11 +92,5 @@ enum ChangeMaker {
             _ = try once { chmod(path, status.st_mode & 0o7777) }
         }
         withExtendedLifetime(file) {}
-    }
-
-    private static func withText<Result>(_ text: [UInt8], _ body: (UnsafePointer<CChar>) -> Result) -> Result {
-        text.withUnsafeBufferPointer { bytes in
-            bytes.withMemoryRebound(to: CChar.self) { body($0.baseAddress.unsafelyUnwrapped) }
-        }
     }
 }
