@@ -1,4 +1,4 @@
-// watch FOLDER SECONDS: prints a line for each change that inotify tells of.
+// watch-files FOLDER SECONDS: prints a line for each change that inotify tells of.
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
