@@ -2,10 +2,14 @@ import LinuxSys
 
 /// Reads little-endian numbers and names off the front of bytes that came from the guest. Nothing here traps on them:
 /// where there is less than was asked for, the error is `invalidArgument`.
+///
+/// Inlinable, as `ByteWriter` is: a device reads and writes dozens of numbers for each request, and a generic function of
+/// another module is otherwise called by way of its witness tables.
+@frozen
 public struct ByteReader {
-    private let bytes: [UInt8]
-    private var at: Int
-    private let end: Int
+    @usableFromInline let bytes: [UInt8]
+    @usableFromInline var at: Int
+    @usableFromInline let end: Int
 
     /// Reads `bytes[range]`; the range is cut to what there is.
     public init(_ bytes: [UInt8], in range: Range<Int>) {
@@ -15,9 +19,9 @@ public struct ByteReader {
     }
 
     /// Bytes that are left.
-    public var left: Int { end - at }
+    @inlinable public var left: Int { end - at }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     public mutating func number<T: FixedWidthInteger>(_: T.Type = T.self) throws(Errno) -> T {
         let size = MemoryLayout<T>.size
         guard left >= size else { throw .invalidArgument }
@@ -46,41 +50,45 @@ public struct ByteReader {
 }
 
 /// Bytes for the guest, meant to be used again and again.
+@frozen
 public struct ByteWriter {
-    public private(set) var bytes: [UInt8] = []
+    @usableFromInline var storage: [UInt8] = []
+    @inlinable public var bytes: [UInt8] { storage }
 
     public init() {}
 
-    public var count: Int { bytes.count }
+    public var count: Int { storage.count }
 
     /// Starts anew with `count` zeros.
     public mutating func restart(zeros count: Int) {
-        bytes.removeAll(keepingCapacity: true)
+        storage.removeAll(keepingCapacity: true)
         append(zeros: count)
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     public mutating func append<T: FixedWidthInteger>(_ value: T) {
-        withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+        withUnsafeBytes(of: value.littleEndian) { storage.append(contentsOf: $0) }
     }
 
-    public mutating func append(_ part: some Collection<UInt8>) { bytes.append(contentsOf: part) }
+    @inlinable
+    public mutating func append(_ part: some Collection<UInt8>) { storage.append(contentsOf: part) }
 
     public mutating func append(zeros count: Int) {
-        for _ in 0..<max(count, 0) { bytes.append(0) }
+        storage.append(contentsOf: repeatElement(0, count: max(count, 0)))
     }
 
     /// Writes a number over what was written before. The place is ours to know: one outside is an error of ours.
+    @inlinable
     public mutating func patch<T: FixedWidthInteger>(_ value: T, at offset: Int) {
         let size = MemoryLayout<T>.size
-        precondition(offset >= 0 && offset + size <= bytes.count)
+        precondition(offset >= 0 && offset + size <= storage.count)
         withUnsafeBytes(of: value.littleEndian) { part in
-            for index in 0..<size { bytes[offset + index] = part[index] }
+            for index in 0..<size { storage[offset + index] = part[index] }
         }
     }
 
     /// Forgets all but the first `count` bytes.
     public mutating func cut(to count: Int) {
-        if count < bytes.count { bytes.removeLast(bytes.count - max(count, 0)) }
+        if count < storage.count { storage.removeLast(storage.count - max(count, 0)) }
     }
 }

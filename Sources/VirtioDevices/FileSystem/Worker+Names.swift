@@ -98,18 +98,10 @@ extension Worker {
 
     func symlink(_ header: RequestHeader, _ body: inout ByteReader) throws(Errno) -> Answer {
         let name = try name(&body)
-        let target = try body.text()
-        let parent = try fs.directory(header.node, writable: !isAgentsCreation(header))
-        let directory = try fs.descriptor(of: parent)
-        credentials.create(uid: header.uid, gid: header.gid, umask: 0)
-        if !isEmulated(header, .created, parent, name) {
-            try refuseAgent(header)
-            if parent.tree.readOnly { throw .readOnlyFileSystem }
-            try changing(parent, name) { () throws(Errno) in
-                try FileCalls.makeSymlink(name, in: directory.descriptor, target: Array(target))
-            }
+        let target = Array(try body.text())
+        return try make(name, header, umask: 0) { directory throws(Errno) in
+            try FileCalls.makeSymlink(name, in: directory.descriptor, target: target)
         }
-        return try enterNew(name, in: parent, directory)
     }
 
     func makeNode(_ header: RequestHeader, _ body: inout ByteReader) throws(Errno) -> Answer {
@@ -118,32 +110,31 @@ extension Worker {
         let umask: UInt32 = try body.number()
         try body.skip(4)
         let name = try name(&body)
-        let parent = try fs.directory(header.node, writable: !isAgentsCreation(header))
-        let directory = try fs.descriptor(of: parent)
-        credentials.create(uid: header.uid, gid: header.gid, umask: umask)
-        if !isEmulated(header, .created, parent, name) {
-            try refuseAgent(header)
-            if parent.tree.readOnly { throw .readOnlyFileSystem }
-            try changing(parent, name) { () throws(Errno) in
-                try FileCalls.makeNode(name, in: directory.descriptor, mode: mode, device: UInt64(device))
-            }
+        return try make(name, header, umask: umask) { directory throws(Errno) in
+            try FileCalls.makeNode(name, in: directory.descriptor, mode: mode, device: UInt64(device))
         }
-        return try enterNew(name, in: parent, directory)
     }
 
     func makeDirectory(_ header: RequestHeader, _ body: inout ByteReader) throws(Errno) -> Answer {
         let mode: UInt32 = try body.number()
         let umask: UInt32 = try body.number()
         let name = try name(&body)
+        return try make(name, header, umask: umask) { directory throws(Errno) in
+            try FileCalls.makeDirectory(name, in: directory.descriptor, mode: mode)
+        }
+    }
+
+    /// Makes what `body` makes, for the one who asks; for the agent, what the host has made, nothing.
+    private func make(
+        _ name: FileName, _ header: RequestHeader, umask: UInt32, _ body: (SharedDescriptor) throws(Errno) -> Void
+    ) throws(Errno) -> Answer {
         let parent = try fs.directory(header.node, writable: !isAgentsCreation(header))
         let directory = try fs.descriptor(of: parent)
-        credentials.create(uid: header.uid, gid: header.gid, umask: umask)
         if !isEmulated(header, .created, parent, name) {
             try refuseAgent(header)
             if parent.tree.readOnly { throw .readOnlyFileSystem }
-            try changing(parent, name) { () throws(Errno) in
-                try FileCalls.makeDirectory(name, in: directory.descriptor, mode: mode)
-            }
+            credentials.create(uid: header.uid, gid: header.gid, umask: umask)
+            try changing(parent, name) { () throws(Errno) in try body(directory) }
         }
         return try enterNew(name, in: parent, directory)
     }
@@ -151,6 +142,7 @@ extension Worker {
     func link(_ header: RequestHeader, _ body: inout ByteReader) throws(Errno) -> Answer {
         let old: UInt64 = try body.number()
         let name = try name(&body)
+        try refuseAgent(header)
         let parent = try fs.writableDirectory(header.node)
         let inode = try fs.inode(old)
         guard inode.tree === parent.tree else { throw .crossDevice }

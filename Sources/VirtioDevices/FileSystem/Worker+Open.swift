@@ -89,6 +89,7 @@ extension Worker {
         let bytes = try body.text()
         if bytes.count > FileName.mostBytes { throw .tooLong }
         guard let name = FileName(bytes) else { throw .invalidArgument }
+        try refuseAgent(header)
         let parent = try fs.writableDirectory(header.node)
         let directory = try fs.descriptor(of: parent)
         credentials.create(uid: header.uid, gid: header.gid, umask: umask)
@@ -150,6 +151,7 @@ extension Worker {
         let flags = CInt(bitPattern: try body.number(UInt32.self))
         let mode: UInt32 = try body.number()
         let umask: UInt32 = try body.number()
+        try refuseAgent(header)
         let parent = try fs.writableDirectory(header.node)
         let directory = try fs.descriptor(of: parent)
         credentials.create(uid: header.uid, gid: header.gid, umask: umask)
