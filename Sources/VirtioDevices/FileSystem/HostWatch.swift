@@ -26,6 +26,7 @@ final class HostWatch: @unchecked Sendable {
     private static let ofFiles: Inotify.Events = [.modified, .attributes, .closedAfterWriting, .selfDeleted]
     /// Changes that came within that time are told together, each once.
     private static let gatherMicroseconds: UInt32 = 10_000
+    private static let beginMicroseconds: UInt32 = 20_000
     /// How long the agent may take for one.
     private static let answerMilliseconds = 1000
     /// What waits to be told; more are lost.
@@ -71,6 +72,7 @@ final class HostWatch: @unchecked Sendable {
             monitor.withLock { watches[watch] = nil }
             fs.monitor.withLock { inode.isWatched = false }
         }
+        begin(with: wanted)
         for inode in wanted where !old.values.contains(where: { $0 === inode }) {
             guard let descriptor = try? fs.descriptor(of: inode),
                 let watch = try? inotify.add(
@@ -80,6 +82,17 @@ final class HostWatch: @unchecked Sendable {
             fs.monitor.withLock { inode.isWatched = true }
         }
         fs.monitor.withLock { fs.isWatching = monitor.withLock { !watches.isEmpty } }
+    }
+
+    /// Before the first watch is made: requests note what they do from now on, and those that began before have a moment to
+    /// end. An event of theirs would be taken for the host's.
+    private func begin(with wanted: [Inode]) {
+        guard !wanted.isEmpty else { return }
+        let wasWatching = fs.monitor.withLock { () -> Bool in
+            defer { fs.isWatching = true }
+            return fs.isWatching
+        }
+        if !wasWatching { Thread.sleep(microseconds: Self.beginMicroseconds) }
     }
 
     // MARK: What the device does itself
