@@ -72,7 +72,7 @@ extension EndToEnd {
                 try watcher(bundle)
                 let outcome = try host.run(bundle)
                 for line in ["created own", "written own", "from own", "to moved", "deleted moved"] {
-                    #expect(outcome.out.components(line) == 1, "\(line): \(outcome.out)")
+                    #expect(outcome.out.components(line) == 1, "\(line): \(outcome.out) \(outcome.err)")
                 }
             }
         }

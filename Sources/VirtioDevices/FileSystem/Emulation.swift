@@ -48,6 +48,7 @@ extension FileSystem {
             defer { index += 1 }
             if taken.contains(index) { continue }
             let (inode, event) = (events[index].inode, events[index].event)
+            if isOwn(events[index]) { continue }
             if event.events.contains(.movedFrom),
                 let other = events.indices.first(where: {
                     $0 > index && events[$0].event.events.contains(.movedTo) && events[$0].event.cookie == event.cookie
@@ -66,6 +67,17 @@ extension FileSystem {
             }
         }
         return all
+    }
+
+    /// Whether it is the device's own change to a file that has further names (hard links).
+    private func isOwn(_ event: HostWatch.HostEvent) -> Bool {
+        let contents: Inotify.Events = [.modified, .attributes, .closedAfterWriting]
+        guard !event.suspects.isEmpty, !event.event.events.isDisjoint(with: contents),
+            let name = FileName(event.event.name[...]), let directory = try? descriptor(of: event.inode),
+            let status = try? FileCalls.status(of: name, in: directory.descriptor)
+        else { return false }
+        let key = InodeKey(status, in: event.inode.tree)
+        return event.suspects.contains { $0.key == key }
     }
 
     private func emulation(

@@ -49,6 +49,8 @@ final class HostWatch: @unchecked Sendable {
     struct HostEvent {
         var inode: Inode
         var event: Inotify.Event
+        /// What the device was doing something to: the event can be of one of them, under another of its names.
+        var suspects: [Inode]
     }
 
     init(_ fs: FileSystem, report: @escaping @Sendable (FileChange) -> Void) throws(Errno) {
@@ -124,7 +126,8 @@ final class HostWatch: @unchecked Sendable {
                 continue
             }
             if ownChanges.values.contains(where: { $0.covers(inode, event.name) }) { continue }
-            if pending.count < Self.mostPending { pending.append(HostEvent(inode: inode, event: event)) }
+            guard pending.count < Self.mostPending else { continue }
+            pending.append(HostEvent(inode: inode, event: event, suspects: ownChanges.values.compactMap(\.inode)))
         }
     }
 

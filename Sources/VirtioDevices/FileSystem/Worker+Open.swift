@@ -97,8 +97,10 @@ extension Worker {
         let opened: FileDescriptor
         do throws(Errno) {
             // Only what is not there is made: what is could be a device by now.
-            opened = try FileCalls.open(
-                name, in: directory.descriptor, flags: host | O_CREAT | O_EXCL, mode: mode & 0o7777)
+            opened = try changing(parent, name) { () throws(Errno) in
+                try FileCalls.open(
+                    name, in: directory.descriptor, flags: host | O_CREAT | O_EXCL, mode: mode & 0o7777)
+            }
         } catch .fileExists where flags & O_EXCL == 0 {
             return try createExisting(header, name, in: parent, directory, flags: host | (flags & O_TRUNC))
         } catch {
