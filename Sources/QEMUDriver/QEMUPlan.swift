@@ -57,7 +57,12 @@ struct QEMUPlan {
             if let kilohertz = plan.tscKilohertz { parameters.append("tsc_early_khz=\(kilohertz)") }
             // tsc=reliable: on a busy host the emulated CPU stands still for a while, which the clock's watchdog takes for
             // a broken TSC; it then falls back to jiffies, and sleeps last seconds.
-            parameters += ["tsc=reliable", "no_timer_check", "noapictimer", "noreplace-smp", "mitigations=off"]
+            // init_on_alloc: QEMU keeps its translation of a page of code until it sees the guest write there. What a
+            // vhost-user back end writes it never sees: a page that held one program's code, and holds another's from the
+            // file system device now, would run as the first. The kernel's zeroes, which QEMU sees, come between the two.
+            parameters += [
+                "tsc=reliable", "no_timer_check", "noapictimer", "noreplace-smp", "mitigations=off", "init_on_alloc=1",
+            ]
         }
         return parameters + plan.kernelParameters
     }

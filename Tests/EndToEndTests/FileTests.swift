@@ -77,6 +77,29 @@ extension EndToEnd {
             }
         }
 
+        /// QEMU's emulator would run what it translated of a page's former contents, see QEMUPlan's init_on_alloc. Two programs
+        /// of one address range, each fresh from the device, with pages that were another's code a moment ago.
+        @Test func freshProgramsRunTheirOwnCode() throws {
+            try Host.use { host in
+                let script = """
+                    for p in /programs/*; do $p >/out 2>&1 & a=$!; /bin/busybox true; wait $a; r=$?; [ $r = 1 ] || echo $p $r; done
+                    echo end
+                    """
+                let bundle = try host.bundle(script)
+                try watcher(bundle)
+                try File.makeDirectories(bundle.rootfs + "/programs", mode: 0o755)
+                let program = bundle.rootfs + "/bin/watch-files"
+                for number in 0..<200 {
+                    let copy = Program(
+                        path: "/bin/cp", arguments: [program, bundle.rootfs + "/programs/\(number)"],
+                        descriptors: [0: 0, 1: 1, 2: 2])
+                    try #require(try copy.start().wait() == .exited(code: 0))
+                }
+                let outcome = try host.run(bundle)
+                #expect(outcome.out == "end\n", "\(outcome.err)")
+            }
+        }
+
         @Test(.enabled(if: !FileBackend.isVirtiofsd, FileBackend.reason)) func fileThatIsReplacedIsSeen() throws {
             try Host.use { host in
                 try Files.write(host.directory + "/conf", "old\n")
