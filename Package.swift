@@ -73,7 +73,7 @@ let package = Package(
             linkerSettings: [.unsafeFlags(["-static-executable"], .when(configuration: .release))]),
         .executableTarget(
             name: "kvm-vmm",
-            dependencies: ["VhostUser", "VirtioVsock", "VirtioFS", "FileCalls", "VMMWire", "LinuxSys"],
+            dependencies: ["VhostUser", "Virtio", "VirtioVsock", "VirtioFS", "FileCalls", "VMMWire", "LinuxSys"],
             path: "Sources/kvm-vmm",
             swiftSettings: strict),
         // What `make fuzz` runs, and what the unit tests replay: optimised there too, for it is thousands of programs.

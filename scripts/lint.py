@@ -64,7 +64,7 @@ ARROWS: dict[str, set[str]] = {
     },
     # Programs: parse, call, print.
     "kvm-runtime": {"Runtime", "LinuxSys", "ArgumentParser"},
-    "kvm-vmm": {"VhostUser", "VirtioVsock", "VirtioFS", "FileCalls", "VMMWire", "LinuxSys"},
+    "kvm-vmm": {"VhostUser", "Virtio", "VirtioVsock", "VirtioFS", "FileCalls", "VMMWire", "LinuxSys"},
     # Tests that are no test targets: what libFuzzer and the unit tests run.
     "FuzzTargets": {
         "VhostUser", "VirtioVsock", "VirtioFS", "Virtio", "GuestMemory", "FileCalls", "VMMWire", "AgentProtocol",

@@ -56,6 +56,11 @@ int clinux_memfd_create(const char *name, unsigned int flags) { return memfd_cre
 
 int clinux_gettid(void) { return (int)syscall(SYS_gettid); }
 
+int clinux_processors(void) {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) < 0 ? -1 : CPU_COUNT(&set);
+}
+
 int clinux_prctl(int option, unsigned long argument) { return prctl(option, argument, 0UL, 0UL, 0UL); }
 
 static int release_segments(struct dl_phdr_info *object, size_t size, void *unused) {

@@ -35,6 +35,12 @@ public enum ProcessControl {
 }
 
 extension ProcessControl {
+    /// Lets another thread that waits for this processor have it (sched_yield(2)).
+    public static func yield() { sched_yield() }
+
+    /// Processors that this thread may run on (sched_getaffinity(2)); 1 where that can't be asked.
+    public static var processors: Int { max(Int(clinux_processors()), 1) }
+
     /// A write to a socket or pipe without a reader is EPIPE, and not the process's end.
     public static func ignoreBrokenPipes() { Signals.ignore(SIGPIPE) }
 

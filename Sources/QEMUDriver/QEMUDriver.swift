@@ -61,7 +61,8 @@ public struct QEMUDriver: VMDriver {
         var vmm = Program(
             path: programs.vmm,
             arguments: [
-                "vsock", "--vhost-user-fd", "3", "--directory-fd", "4", "--cid", "\(Self.guestCID)",
+                "--poll-microseconds", "\(plan.pollMicroseconds)", "vsock", "--vhost-user-fd", "3", "--directory-fd",
+                "4", "--cid", "\(Self.guestCID)",
             ],
             descriptors: [
                 0: null.raw, 1: complaints.vmm.descriptor, 2: complaints.vmm.descriptor, 3: vsock.first.raw,

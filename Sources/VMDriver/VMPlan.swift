@@ -52,11 +52,13 @@ public struct VMPlan: Sendable {
     public var trees: [SharedTree]
     /// Locks on files are taken on the host, where other guests and programs see them; else the guest keeps them.
     public var sharesFileLocks: Bool
+    /// How long a device looks for the guest's next buffer before it sleeps; 0: not at all.
+    public var pollMicroseconds: Int
 
     public init(
         name: String, accelerator: Accelerator, vcpus: Int, memoryMiB: Int, kernel: String, initramfs: String,
         kernelParameters: [String], tscKilohertz: UInt32?, shareTag: String, trees: [SharedTree],
-        sharesFileLocks: Bool = false
+        sharesFileLocks: Bool = false, pollMicroseconds: Int = 0
     ) {
         self.name = name
         self.accelerator = accelerator
@@ -69,5 +71,6 @@ public struct VMPlan: Sendable {
         self.shareTag = shareTag
         self.trees = trees
         self.sharesFileLocks = sharesFileLocks
+        self.pollMicroseconds = pollMicroseconds
     }
 }

@@ -10,6 +10,8 @@ public struct Backend<Device: VirtioDevice & ~Copyable>: ~Copyable {
     private static var socketToken: UInt64 { 0 }
     private static var deviceToken: UInt64 { 1 }
     private static var firstKick: UInt64 { 2 }
+    /// Looks at the queues before `run` gets its turn again, which does more than look at queues.
+    private static var mostPolls: Int { 4096 }
 
     public var device: Device
     let channel: Channel
@@ -24,28 +26,36 @@ public struct Backend<Device: VirtioDevice & ~Copyable>: ~Copyable {
     /// The driver broke a queue; nothing is tried again before the front end has stopped the queues.
     private var isBroken = false
     private var next = NextRun.atOnce
+    private let hasDescriptor: Bool
+    private var polling: BusyPolling
+    /// When the device was last done with a buffer, in nanoseconds.
+    private var lastWork: UInt64 = 0
 
     /// - Parameters:
     ///   - device: of at most 32 queues.
     ///   - socket: connected; it has to block.
+    ///   - polling: how long the queues are looked at before the thread sleeps.
     ///   - report: told in one line when the guest's driver breaks a queue.
     public init(
-        _ device: consuming Device, over socket: consuming FileDescriptor, report: @escaping (String) -> Void
+        _ device: consuming Device, over socket: consuming FileDescriptor,
+        polling: BusyPolling = BusyPolling(longestNanoseconds: 0), report: @escaping (String) -> Void
     ) throws(Errno) {
         let epoll = try Epoll()
         try epoll.add(socket.raw, [.readable, .peerClosed], token: Self.socketToken)
         if let descriptor = device.descriptor { try epoll.add(descriptor, .readable, token: Self.deviceToken) }
-        self.init(device, Channel(socket), epoll, report)
+        self.init(device, Channel(socket), epoll, polling, report)
     }
 
     private init(
-        _ device: consuming Device, _ channel: consuming Channel, _ epoll: consuming Epoll,
+        _ device: consuming Device, _ channel: consuming Channel, _ epoll: consuming Epoll, _ polling: BusyPolling,
         _ report: @escaping (String) -> Void
     ) {
         rings = (0..<device.queueCount).map { _ in Vring() }
+        hasDescriptor = device.descriptor != nil
         self.device = device
         self.channel = channel
         self.epoll = epoll
+        self.polling = polling
         self.report = report
     }
 
@@ -54,11 +64,25 @@ public struct Backend<Device: VirtioDevice & ~Copyable>: ~Copyable {
     /// - Parameter limit: milliseconds to wait at most; -1 is for ever.
     /// - Returns: false when the front end has closed the socket.
     public mutating func turn(atMostMilliseconds limit: CInt = -1) throws(VhostUserError) -> Bool {
+        var messages = try collect(waitingMilliseconds: waitTime(limit))
+        if !messages { messages = try poll() }
+        runDevice()
+        guard messages else { return true }
+        guard let message = try channel.receive() else {
+            stop()
+            return false
+        }
+        try handle(message)
+        return true
+    }
+
+    /// - Returns: whether there is a message on the socket.
+    private mutating func collect(waitingMilliseconds limit: CInt) throws(VhostUserError) -> Bool {
         var messages = false
         var deviceReady = false
         var kicks: UInt64 = 0
         do throws(Errno) {
-            try epoll.wait(milliseconds: waitTime(limit)) { token, _ in
+            try epoll.wait(milliseconds: limit) { token, _ in
                 switch token {
                 case Self.socketToken: messages = true
                 case Self.deviceToken: deviceReady = true
@@ -72,14 +96,29 @@ public struct Backend<Device: VirtioDevice & ~Copyable>: ~Copyable {
         if kicks != 0, isActive {
             for index in rings.indices where kicks & 1 << UInt64(index) != 0 { device.queueKicked(index) }
         }
-        runDevice()
-        guard messages else { return true }
-        guard let message = try channel.receive() else {
-            stop()
-            return false
+        return messages
+    }
+
+    /// Has the device work without kicks, as long as there is something to do within the window.
+    /// - Returns: whether there is a message on the socket.
+    private mutating func poll() throws(VhostUserError) -> Bool {
+        guard isActive, !polling.isOff else { return false }
+        for _ in 0..<Self.mostPolls {
+            let now = Clock.monotonicNanoseconds()
+            let worked = device.poll()
+            if worked {
+                polling.found(after: now - lastWork)
+                lastWork = Clock.monotonicNanoseconds()
+            } else if now - lastWork > polling.window {
+                return false
+            } else {
+                // Nobody waits for a processor because of us: not the guest, nor QEMU's thread that interrupts it.
+                ProcessControl.yield()
+            }
+            // A device without a descriptor of its own has nothing to gain from a system call between two buffers.
+            if !worked || hasDescriptor, try collect(waitingMilliseconds: 0) { return true }
         }
-        try handle(message)
-        return true
+        return false
     }
 
     private func waitTime(_ limit: CInt) -> CInt {

@@ -63,5 +63,14 @@ public protocol VirtioDevice: ~Copyable {
     var descriptor: Int32? { get }
     mutating func queueKicked(_ index: Int)
     mutating func descriptorReady()
+    /// Does what there is to do, and does not ask to be kicked for more: for a transport that looks again at once. Before
+    /// it sleeps it calls `run`.
+    /// - Returns: whether there was anything. false also when a queue is broken, which `run` tells.
+    mutating func poll() -> Bool
     mutating func run() -> NextRun
+}
+
+extension VirtioDevice where Self: ~Copyable {
+    /// A device that nobody waits for has no use for it.
+    public mutating func poll() -> Bool { false }
 }

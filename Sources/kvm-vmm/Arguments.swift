@@ -1,7 +1,7 @@
 /// The command line: the devices, each with its options.
 struct Arguments {
     static let usage = """
-        usage: kvm-vmm [--log-fd N] DEVICE...
+        usage: kvm-vmm [--log-fd N] [--poll-microseconds N] DEVICE...
         devices: vsock --vhost-user-fd N --directory-fd N --cid N
                  fs --vhost-user-fd N --trees-fd N --tag NAME [--trees N] [--guest-memory-mib N]
                     [--locks guest|host]
@@ -37,6 +37,8 @@ struct Arguments {
     var fileSystem: FileSystem?
     /// Where to write what is worth telling; stderr without it.
     var log: Int32 = 2
+    /// How long queues are looked at before a device sleeps.
+    var pollMicroseconds = 0
 
     /// Every descriptor that was named.
     var descriptors: [Int32] {
@@ -46,8 +48,9 @@ struct Arguments {
 
     init(_ arguments: [String]) throws(Problem) {
         var rest = arguments[...]
-        let common = try Self.options(&rest, known: ["--log-fd"])
+        let common = try Self.options(&rest, known: ["--log-fd", "--poll-microseconds"])
         if let number = try Self.descriptor(common, "--log-fd") { log = number }
+        if let number = try Self.number(common, "--poll-microseconds") { pollMicroseconds = number }
         while let device = rest.popFirst() {
             switch device {
             case "vsock" where vsock == nil:

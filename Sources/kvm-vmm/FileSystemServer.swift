@@ -2,6 +2,7 @@ import FileCalls
 import LinuxSys
 import VMMWire
 import VhostUser
+import Virtio
 import VirtioFS
 
 /// The file system device's thread, and one for the messages that add and remove trees.
@@ -12,12 +13,14 @@ final class FileSystemServer: @unchecked Sendable {
     private static let spareDescriptors: UInt64 = 1200
 
     private let options: Arguments.FileSystem
+    private let polling: BusyPolling
     private let limits: FileSystemLimits
     private let messages: SharedDescriptor
     private let socket: SharedDescriptor
 
-    init(_ options: Arguments.FileSystem) throws(Main.Failure) {
+    init(_ options: Arguments.FileSystem, _ polling: BusyPolling) throws(Main.Failure) {
         self.options = options
+        self.polling = polling
         messages = SharedDescriptor(FileDescriptor(owning: options.trees))
         socket = SharedDescriptor(FileDescriptor(owning: options.vhostUser))
         let descriptors = try Main.attempt("descriptor limit") { () throws(Errno) in
@@ -37,7 +40,7 @@ final class FileSystemServer: @unchecked Sendable {
         var backend = try Main.attempt("file system device \(options.tag)") { () throws(Errno) in
             try Backend(
                 FileSystemDevice(tag: options.tag, limits: limits, sharesLocks: options.sharesLocks),
-                over: socket.descriptor.duplicate()
+                over: socket.descriptor.duplicate(), polling: polling
             ) { log.line($0) }
         }
         let trees = backend.device.trees

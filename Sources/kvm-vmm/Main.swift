@@ -1,6 +1,7 @@
 import FileCalls
 import LinuxSys
 import VhostUser
+import Virtio
 import VirtioFS
 import VirtioVsock
 
@@ -36,8 +37,13 @@ enum Main {
             try ProcessControl.allowDescriptors(VsockDevice.mostDescriptors + FileSystemServer.mostDescriptors)
         }
         let log = Log(FileDescriptor(owning: arguments.log))
-        let vsock = try arguments.vsock.map { options throws(Failure) in try VsockServer(options) }
-        let fileSystem = try arguments.fileSystem.map { options throws(Failure) in try FileSystemServer(options) }
+        // On the only processor the guest would wait for whoever looks for its buffers.
+        let polls = ProcessControl.processors > 1
+        let polling = BusyPolling(longestNanoseconds: polls ? UInt64(arguments.pollMicroseconds) * 1000 : 0)
+        let vsock = try arguments.vsock.map { options throws(Failure) in try VsockServer(options, polling) }
+        let fileSystem = try arguments.fileSystem.map { options throws(Failure) in
+            try FileSystemServer(options, polling)
+        }
         try attempt("jail") { () throws(Errno) in try Jail.enter(servesFiles: fileSystem != nil) }
         guard let vsock else {
             try fileSystem?.run(log)

@@ -1,5 +1,6 @@
 import LinuxSys
 import VhostUser
+import Virtio
 import VirtioVsock
 
 /// The vsock device's thread, which is the main one.
@@ -11,11 +12,13 @@ final class VsockServer: @unchecked Sendable {
     private static let idleMilliseconds: Int32 = 1000
 
     private let options: Arguments.Vsock
+    private let polling: BusyPolling
     private let directory: SharedDescriptor
     private let socket: SharedDescriptor
 
-    init(_ options: Arguments.Vsock) throws(Main.Failure) {
+    init(_ options: Arguments.Vsock, _ polling: BusyPolling) throws(Main.Failure) {
         self.options = options
+        self.polling = polling
         directory = SharedDescriptor(FileDescriptor(owning: options.directory))
         socket = SharedDescriptor(FileDescriptor(owning: options.vhostUser))
         try Main.attempt("vhost-user socket") { () throws(Errno) in try socket.descriptor.setNonBlocking(false) }
@@ -26,7 +29,7 @@ final class VsockServer: @unchecked Sendable {
         var backend = try Main.attempt("vsock device") { () throws(Errno) in
             try Backend(
                 VsockDevice(guestCID: options.cid, directory: directory.descriptor.duplicate()),
-                over: socket.descriptor.duplicate()
+                over: socket.descriptor.duplicate(), polling: polling
             ) { log.line($0) }
         }
         do throws(VhostUserError) {

@@ -62,5 +62,6 @@ struct BorrowedDevice: VirtioDevice, ~Copyable {
     mutating func restore(_ state: FileSystemDevice.SavedState) { host.device.restore(state) }
     mutating func queueKicked(_ index: Int) { host.device.queueKicked(index) }
     mutating func descriptorReady() { host.device.descriptorReady() }
+    mutating func poll() -> Bool { host.device.poll() }
     mutating func run() -> NextRun { host.device.run() }
 }

@@ -244,8 +244,11 @@ struct RingProgram<Device: VirtioDevice & ~Copyable>: ~Copyable {
     /// Lets the device run until it waits.
     mutating func settle() -> String? {
         look()
-        if input.byte() & 3 != 3 { device.descriptorReady() }
+        let how = input.byte()
+        if how & 3 != 3 { device.descriptorReady() }
         for queue in rings.indices { device.queueKicked(queue) }
+        // As a transport does that looks by itself for a while.
+        if how & 4 != 0 { for _ in 0...(how >> 4) { _ = device.poll() } }
         var turns = 0
         while true {
             let next = device.run()

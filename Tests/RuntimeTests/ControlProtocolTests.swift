@@ -111,7 +111,8 @@ struct LaunchRequestTests {
         "root": "/run/kvm-runtime", "id": "c1", "bundle": "/b", "rootfs": "/b/rootfs",
         "followsLauncher": true, "removesAtExit": false, "consoleSocket": true, "debug": false, "accelerated": false,
         "tscKilohertz": 2_400_000, "vcpus": 2, "memoryMiB": 512, "kernelParameters": ["debug"], "bootTimeout": 30,
-        "rootfsCache": "auto", "volumeCache": "never", "sharesFileLocks": true, "kernel": "/k", "initramfs": "/i",
+        "rootfsCache": "auto", "volumeCache": "never", "sharesFileLocks": true, "pollMicroseconds": 100,
+        "kernel": "/k", "initramfs": "/i",
         "vmm": "/v", "qemu": "/q", "virtiofsd": "/f",
     ]
 

@@ -70,6 +70,40 @@ import Virtio
         #expect(try other.drain() == 0)
     }
 
+    @Test func looksByItselfWhileThereIsWork() throws {
+        let front = try FakeFrontEnd(polling: BusyPolling(longestNanoseconds: 5_000_000_000))
+        try front.start()
+        let before = front.notes.polls
+        front.notes.work = 3
+        _ = try front.backend.turn(atMostMilliseconds: 0)
+        #expect(front.notes.work == 0)
+        #expect(front.notes.polls >= before + 4)
+        // A gap within what is allowed: from now on it looks for some time before it sleeps.
+        front.notes.work = 1
+        _ = try front.backend.turn(atMostMilliseconds: 0)
+        let busy = front.notes.polls
+        _ = try front.backend.turn(atMostMilliseconds: 0)
+        #expect(front.notes.polls > busy)
+    }
+
+    @Test func aMessageEndsTheLooking() throws {
+        let front = try FakeFrontEnd(polling: BusyPolling(longestNanoseconds: 5_000_000_000))
+        try front.start()
+        // Without an end of its own.
+        front.notes.work = .max
+        #expect(try front.ask(11, Front.bytes(0, 0)) == Front.bytes(0, 3))
+        #expect(!front.isActive)
+    }
+
+    @Test func looksNotUnlessAllowed() throws {
+        let front = try FakeFrontEnd()
+        try front.start()
+        front.notes.work = 1
+        _ = try front.backend.turn(atMostMilliseconds: 0)
+        #expect(front.notes.polls == 0)
+        #expect(front.notes.runs > 0)
+    }
+
     @Test func stopsAndGoesOn() throws {
         let front = try FakeFrontEnd()
         try front.start(base: 10)

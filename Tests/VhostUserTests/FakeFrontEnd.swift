@@ -14,6 +14,10 @@ struct NotingDevice: VirtioDevice, ~Copyable {
         var resets = 0
         var kicks: [Int] = []
         var queues: [QueuePosition?] = []
+        /// Times that `poll` finds something, and times that it is asked.
+        var work = 0
+        var polls = 0
+        var runs = 0
     }
 
     let notes: Notes
@@ -52,7 +56,17 @@ struct NotingDevice: VirtioDevice, ~Copyable {
 
     mutating func queueKicked(_ index: Int) { notes.kicks.append(index) }
     mutating func descriptorReady() {}
-    mutating func run() -> NextRun { .whenWoken }
+    mutating func poll() -> Bool {
+        notes.polls += 1
+        guard notes.work > 0 else { return false }
+        notes.work -= 1
+        return true
+    }
+
+    mutating func run() -> NextRun {
+        notes.runs += 1
+        return .whenWoken
+    }
 }
 
 /// The other end of the socket: what QEMU says, and what it should not.
@@ -68,10 +82,12 @@ final class FakeFrontEnd {
     let kicks: [SharedDescriptor]
     let calls: [SharedDescriptor]
 
-    init() throws {
+    init(polling: BusyPolling = BusyPolling(longestNanoseconds: 0)) throws {
         let pair = try Sockets.pair()
         let reports = reports
-        backend = try Backend(NotingDevice(notes: notes), over: pair.first.duplicate()) { reports.lines.append($0) }
+        backend = try Backend(NotingDevice(notes: notes), over: pair.first.duplicate(), polling: polling) {
+            reports.lines.append($0)
+        }
         socket = try pair.second.duplicate()
         memory = FileDescriptor(owning: clinux_memfd_create("guest", 1))
         _ = ftruncate(memory.raw, Self.memoryBytes)

@@ -8,7 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -61,6 +61,8 @@ int clinux_pidfd_open(pid_t pid, unsigned int flags);
 int clinux_pidfd_send_signal(int pidfd, int signal);
 int clinux_memfd_create(const char *name, unsigned int flags);
 int clinux_gettid(void);
+// Processors of the thread's affinity mask; -1 with errno.
+int clinux_processors(void);
 int clinux_prctl(int option, unsigned long argument);
 // capset(2) to nothing, and the ambient and bounding sets as far as allowed: no wrappers in glibc.
 int clinux_drop_capabilities(void);

@@ -28,6 +28,9 @@ public struct Configuration: Equatable, Sendable {
     public var probeTimeout = 200
     /// Seconds from the start of the machine until its agent must have called.
     public var bootTimeout = 30
+    /// Microseconds for which a device looks for the guest's next buffer before it sleeps.
+    public var pollMicroseconds = 600
+    static let pollRange = 0...10000
 
     // [files]
     public var rootfsCache = VMPlan.FileCache.auto
@@ -78,6 +81,7 @@ public struct Configuration: Equatable, Sendable {
         case "guest.overhead_mib": overheadMiB = try entry.integer(key, 16...65536)
         case "guest.boot_timeout_seconds": bootTimeout = try entry.integer(key, 1...3600)
         case "guest.kvm_probe_milliseconds": probeTimeout = try entry.integer(key, 20...60000)
+        case "guest.device_poll_microseconds": pollMicroseconds = try entry.integer(key, Self.pollRange)
         case "guest.kernel_parameters": kernelParameters = try entry.words(key)
         case "files.rootfs_cache": rootfsCache = try Self.cache(key, entry)
         case "files.volume_cache": volumeCache = try Self.cache(key, entry)

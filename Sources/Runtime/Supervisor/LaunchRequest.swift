@@ -31,6 +31,7 @@ struct LaunchRequest: Equatable, Sendable {
     var rootfsCache: VMPlan.FileCache
     var volumeCache: VMPlan.FileCache
     var sharesFileLocks: Bool
+    var pollMicroseconds: Int
     var kernel: String
     var initramfs: String
     var vmm: String
@@ -47,6 +48,7 @@ struct LaunchRequest: Equatable, Sendable {
             "memoryMiB": JSONValue(memoryMiB), "kernelParameters": JSONValue(kernelParameters),
             "bootTimeout": JSONValue(bootTimeout), "rootfsCache": .string(rootfsCache.rawValue),
             "volumeCache": .string(volumeCache.rawValue), "sharesFileLocks": .bool(sharesFileLocks),
+            "pollMicroseconds": JSONValue(pollMicroseconds),
             "kernel": .string(kernel), "initramfs": .string(initramfs),
             "vmm": .string(vmm), "qemu": .string(qemu), "virtiofsd": .string(virtiofsd ?? ""),
         ]
@@ -72,6 +74,7 @@ struct LaunchRequest: Equatable, Sendable {
         rootfsCache = VMPlan.FileCache(rawValue: try fields["rootfsCache"].string()) ?? .auto
         volumeCache = VMPlan.FileCache(rawValue: try fields["volumeCache"].string()) ?? .auto
         sharesFileLocks = try fields["sharesFileLocks"].bool()
+        pollMicroseconds = try fields["pollMicroseconds"].int(in: Configuration.pollRange)
         kernel = try fields["kernel"].string()
         initramfs = try fields["initramfs"].string()
         vmm = try fields["vmm"].string()
@@ -101,6 +104,7 @@ struct LaunchRequest: Equatable, Sendable {
         rootfsCache = configuration.rootfsCache
         volumeCache = configuration.volumeCache
         sharesFileLocks = configuration.sharesFileLocks
+        pollMicroseconds = configuration.pollMicroseconds
         kernel = assets.kernel
         initramfs = assets.initramfs
         vmm = assets.vmm

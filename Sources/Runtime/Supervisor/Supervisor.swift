@@ -117,7 +117,8 @@ final class Supervisor {
             name: id.text, accelerator: request.accelerated ? .kvm : .emulation, vcpus: request.vcpus,
             memoryMiB: request.memoryMiB, kernel: request.kernel, initramfs: request.initramfs,
             kernelParameters: request.kernelParameters, tscKilohertz: request.tscKilohertz, shareTag: "kvmfs",
-            trees: trees + binds, sharesFileLocks: request.sharesFileLocks)
+            trees: trees + binds, sharesFileLocks: request.sharesFileLocks,
+            pollMicroseconds: request.pollMicroseconds)
     }
 
     var bindNames: [String] { spec.bindSources(bundle: request.bundle).map { Self.bindName($0.mount) } }

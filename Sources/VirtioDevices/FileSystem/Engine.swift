@@ -98,9 +98,11 @@ final class Engine: @unchecked Sendable {
     }
 
     /// Carries out requests as long as there are some and nobody else has the turn.
-    func serve(_ worker: inout Worker?, turn mine: UInt64) -> Served {
-        for _ in 0..<Self.budget {
-            switch next(&worker, mine) {
+    /// - Parameter polling: it is called again at once, so the guest need not kick.
+    func serve(_ worker: inout Worker?, turn mine: UInt64, polling: Bool = false) -> Served {
+        for count in 0..<Self.budget {
+            switch next(&worker, mine, polling) {
+            case .nothing: return count > 0 ? .resting : .idle
             case .request(let session):
                 guard let worker else { return .inactive }
                 let written = worker.process()
@@ -111,13 +113,29 @@ final class Engine: @unchecked Sendable {
         return .budgetUsed
     }
 
+    /// Uses a moment in which the guest asks for nothing.
+    func lookAhead(_ worker: Worker?, turn mine: UInt64) {
+        guard let worker, worker.directoryAhead != nil else { return }
+        monitor.lock()
+        guard turn == mine, activation.isActive else { return monitor.unlock() }
+        // The host may be slow with this too; then another thread takes over.
+        isBusy = true
+        request &+= 1
+        wakeWatcher()
+        monitor.unlock()
+        worker.lookAhead()
+        monitor.withLock { if turn == mine { isBusy = false } }
+    }
+
     private enum Next {
         case request(session: UInt64)
+        /// While polling.
+        case nothing
         case stop(Served)
     }
 
     /// Takes the next request into `worker`'s chain.
-    private func next(_ worker: inout Worker?, _ mine: UInt64) -> Next {
+    private func next(_ worker: inout Worker?, _ mine: UInt64, _ polling: Bool) -> Next {
         monitor.lock()
         defer { monitor.unlock() }
         guard turn == mine else { return .stop(.relieved) }
@@ -132,12 +150,14 @@ final class Engine: @unchecked Sendable {
                 queues.suppressKicks()
                 repeat {
                     if let queue = try queues.pop(into: &worker.chain) { return queue }
+                    if polling { return nil }
                     if isQuiet, queues.settle() { interrupts += 1 }
                 } while try queues.armKicks(gathering: !isQuiet)
                 return nil
             }
             guard let queue else { return .stop(.inactive) }
             guard let queue else {
+                if polling { return .nothing }
                 defer { isQuiet = true }
                 return .stop(isQuiet ? .idle : .resting)
             }

@@ -1,6 +1,7 @@
 import FileCalls
 import Glibc
 import LinuxSys
+import Synchronization
 import VMMWire
 
 /// What the guest's file system consists of: trees, inodes, open files, locks. Used by several threads: what changes is
@@ -24,6 +25,9 @@ final class FileSystem: @unchecked Sendable {
     private var hostWatch: HostWatch?
     var emulation: Emulation?
     private var gone: UInt64 = 0
+
+    /// Counts requests that may change something, when they begin and when they end.
+    let changes = Atomic<UInt64>(0)
 
     init(_ limits: FileSystemLimits, sharesLocks: Bool) {
         self.limits = limits

@@ -16,6 +16,8 @@ public struct FileSystemDevice: VirtioDevice, ~Copyable {
     private let fs: FileSystem
     private let engine: Engine
     private var worker: Worker?
+    /// Found while polling; told once by `run`.
+    private var failure: QueueError?
 
     /// Where trees are added and removed, from any thread.
     public var trees: SharedTrees { SharedTrees(fs: fs) }
@@ -60,7 +62,10 @@ public struct FileSystemDevice: VirtioDevice, ~Copyable {
 
     public mutating func setConfiguration(_ bytes: [UInt8], at offset: UInt32) -> Bool { false }
 
-    public mutating func activate(_ setup: DeviceSetup) throws(QueueError) { try engine.activate(setup) }
+    public mutating func activate(_ setup: DeviceSetup) throws(QueueError) {
+        failure = nil
+        try engine.activate(setup)
+    }
 
     public mutating func deactivate() -> [QueuePosition?] {
         // What the guest has asked for is done before it ends. Bounded, whatever it adds meanwhile.
@@ -79,7 +84,26 @@ public struct FileSystemDevice: VirtioDevice, ~Copyable {
     public mutating func queueKicked(_ index: Int) {}
     public mutating func descriptorReady() {}
 
+    public mutating func poll() -> Bool {
+        guard isActive else { return false }
+        let turn = engine.takeTurn()
+        switch engine.serve(&worker, turn: turn, polling: true) {
+        case .resting, .budgetUsed, .relieved: return true
+        case .idle:
+            engine.lookAhead(worker, turn: turn)
+            return false
+        case .inactive: return false
+        case .broken(let error):
+            failure = error
+            return false
+        }
+    }
+
     public mutating func run() -> NextRun {
+        if let failure {
+            self.failure = nil
+            return .broken(failure)
+        }
         guard isActive else { return .whenWoken }
         let served = engine.serve(&worker, turn: engine.takeTurn())
         engine.retryLocks(worker)

@@ -62,6 +62,9 @@ final class Inode: @unchecked Sendable {
     /// It is found by nothing but its descriptor.
     var isPinned = false
 
+    /// The directory's time when the guest last opened it, and how often it had opened it with that time before.
+    private var listing: (modified: FileTime, times: Int)?
+
     /// What the contents looked like when the guest last opened the file.
     var contents: ContentStamp?
 
@@ -70,6 +73,14 @@ final class Inode: @unchecked Sendable {
         self.key = key
         self.kind = kind
         self.tree = tree
+    }
+
+    /// The guest opens the directory.
+    /// - Returns: how often it has done that before since the last change.
+    func noteListing(_ modified: FileTime) -> Int {
+        let times = listing.map { $0.modified == modified ? $0.times + 1 : 0 } ?? 0
+        listing = (modified, times)
+        return times
     }
 }
 

@@ -44,6 +44,17 @@ enum Opcode: UInt32 {
     case synchronizeFileSystem = 50
     case temporaryFile = 51
     case extendedStatus = 52
+
+    /// It leaves what other requests can see (but the time of an access) as it is.
+    var onlyLooks: Bool {
+        switch self {
+        case .lookup, .forget, .batchForget, .getAttributes, .extendedStatus, .readLink, .read, .systemStatus, .release,
+            .getXAttribute, .listXAttributes, .flush, .openDirectory, .readDirectory, .readDirectoryPlus,
+            .releaseDirectory, .getLock, .setLock, .setLockWaiting, .access, .interrupt, .seek:
+            true
+        default: false
+        }
+    }
 }
 
 /// What both sides can do (`FUSE_…` of INIT; flags2 is the upper half).

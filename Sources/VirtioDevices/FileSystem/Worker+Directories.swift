@@ -2,6 +2,7 @@ import FileCalls
 import Glibc
 import GuestMemory
 import LinuxSys
+import Synchronization
 
 /// Requests about open directories.
 extension Worker {
@@ -9,6 +10,9 @@ extension Worker {
         static let keepCache: UInt32 = 2
         static let cacheDirectory: UInt32 = 8
     }
+
+    /// Times that a directory was opened without having changed.
+    private static let listingsBeforeCache = 2
 
     func openDirectory(_ header: RequestHeader) throws(Errno) -> Answer {
         if header.node == InodeTable.virtualRoot {
@@ -18,12 +22,15 @@ extension Worker {
         guard inode.kind == .directory else { throw .notDirectory }
         let found = try fs.descriptor(of: inode)
         let opened = SharedDescriptor(try FileCalls.reopen(found.descriptor, flags: O_RDONLY | O_DIRECTORY))
-        return try answerOpen(
-            .directory(OpenDirectory(inode, opened)), flags: try cacheFlags(inode, opened))
+        let directory = OpenDirectory(inode, opened)
+        let flags = try cacheFlags(inode, opened)
+        directoryAhead = flags == 0 && inode.tree.cache != .never ? directory : nil
+        return try answerOpen(.directory(directory), flags: flags)
     }
 
     /// Whether the guest may keep the list of names. It compares the directory's time before it uses the list, so
-    /// that is enough unless a change can leave the time as it is: within one tick of the host's clock.
+    /// that is enough unless a change can leave the time as it is: within one tick of the host's clock. Keeping it costs
+    /// the guest a good part of what the reading costs, so that it pays for what is read again and again.
     private func cacheFlags(_ inode: Inode, _ opened: SharedDescriptor) throws(Errno) -> UInt32 {
         switch inode.tree.cache {
         case .never: return 0
@@ -32,7 +39,9 @@ extension Worker {
             let status = try FileCalls.status(opened.descriptor)
             let now = Int64(clamping: Clock.realtimeNanoseconds() / 1_000_000_000)
             let (age, overflow) = now.subtractingReportingOverflow(status.modified.seconds)
-            return !overflow && age > 1 ? OpenFlags.cacheDirectory | OpenFlags.keepCache : 0
+            let reads = fs.monitor.withLock { inode.noteListing(status.modified) }
+            return !overflow && age > 1 && reads >= Self.listingsBeforeCache
+                ? OpenFlags.cacheDirectory | OpenFlags.keepCache : 0
         }
     }
 
@@ -66,8 +75,11 @@ extension Worker {
             return .reply
         }
         guard !inode.tree.isRemoved else { throw .stale }
+        directoryAhead = plus && inode.tree.cache != .never ? directory : nil
+        let stamp = fs.changes.load(ordering: .sequentiallyConsistent)
         try directory.monitor.withLock { () throws(Errno) in
             try directory.seek(to: offset)
+            directory.dropStale(stamp: stamp)
             while let entry = try directory.peek() {
                 guard try append(entry, inode, directory, limit, plus) else { break }
                 directory.advance(over: entry)
@@ -93,7 +105,8 @@ extension Worker {
     /// asks when it wants to know.
     private func appendKnown(_ entry: OpenDirectory.Entry, _ parent: Inode, _ directory: OpenDirectory) {
         if let name = FileName(entry.name), let descriptor = directory.descriptor,
-            let status = try? FileCalls.status(of: name, in: descriptor.descriptor),
+            let status = directory.statusAhead()
+                ?? (try? FileCalls.status(of: name, in: descriptor.descriptor)),
             let inode = try? fs.enter(status, name, in: parent, parent.tree)
         {
             append(entry: inode, status, in: parent)
@@ -123,5 +136,12 @@ extension Worker {
             let type = UInt8((tree.isFile ? FileKind.regular : .directory).rawValue >> 12)
             append(entry: UInt64(index) + 2, Int64(index) + 1, type, name)
         }
+    }
+
+    /// Prepares what the guest is going to ask for next.
+    func lookAhead() {
+        guard let directory = directoryAhead else { return }
+        let stamp = fs.changes.load(ordering: .sequentiallyConsistent)
+        if !directory.lookAhead(stamp: stamp) { directoryAhead = nil }
     }
 }

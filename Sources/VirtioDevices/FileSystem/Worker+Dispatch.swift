@@ -1,5 +1,6 @@
 import GuestMemory
 import LinuxSys
+import Synchronization
 
 extension Worker {
     func perform(_ header: RequestHeader) throws(Errno) -> Answer {
@@ -13,7 +14,14 @@ extension Worker {
         }
         // All others are answered, so there must be room for that before anything is done.
         guard Int(chain.writableBytes) >= ReplyHeader.byteCount else { return .none }
-        return switch opcode {
+        if opcode.onlyLooks { return try perform(opcode, header, &body) }
+        fs.changes.add(1, ordering: .sequentiallyConsistent)
+        defer { fs.changes.add(1, ordering: .sequentiallyConsistent) }
+        return try perform(opcode, header, &body)
+    }
+
+    private func perform(_ opcode: Opcode, _ header: RequestHeader, _ body: inout ByteReader) throws(Errno) -> Answer {
+        switch opcode {
         case .lookup, .symlink, .makeNode, .makeDirectory, .unlink, .removeDirectory, .rename, .rename2, .link,
             .readLink:
             try performOnNames(opcode, header, &body)

@@ -45,6 +45,8 @@ final class Worker {
     var queue = 0
     /// Answers to other requests that came about on the way.
     var late: [LateAnswer] = []
+    /// The guest is going to read on in it, as far as can be told.
+    weak var directoryAhead: OpenDirectory?
     private(set) var memory: GuestMemory
     private var standing = [UInt8](repeating: 0, count: standingBytes)
 

@@ -10,6 +10,8 @@ public struct VsockDevice: VirtioDevice, ~Copyable {
     private let sockets: VsockSwitch
     private var activation = Activation<VsockQueues>.inactive
     private var eventsDue = true
+    /// Found while polling.
+    private var failure: QueueError?
 
     /// Descriptors that a process with such a device may need, with some to spare for the rest of it.
     public static var mostDescriptors: UInt64 { UInt64(ConnectionTable.mostConnections) + 64 }
@@ -56,6 +58,7 @@ public struct VsockDevice: VirtioDevice, ~Copyable {
         // A driver that starts knows no connection; one that was paused goes on where it was, and that is not 0.
         if queues.rx.position.nextAvailable == 0, queues.tx.position.nextAvailable == 0 { sockets.driverGone() }
         activation = .activated(queues)
+        failure = nil
         sockets.driverReady()
     }
 
@@ -86,18 +89,35 @@ public struct VsockDevice: VirtioDevice, ~Copyable {
 
     public mutating func descriptorReady() { eventsDue = true }
 
+    public mutating func poll() -> Bool {
+        guard isActive, failure == nil else { return false }
+        let sockets = sockets
+        collectEvents()
+        do throws(QueueError) {
+            return try activation.withActive { queues throws(QueueError) in try sockets.poll(&queues) } ?? false
+        } catch {
+            failure = error
+            return false
+        }
+    }
+
+    private mutating func collectEvents() {
+        guard eventsDue else { return }
+        eventsDue = false
+        sockets.collectEvents()
+    }
+
     public mutating func run() -> NextRun {
         let sockets = sockets
-        if eventsDue {
-            eventsDue = false
-            sockets.collectEvents()
-        }
+        collectEvents()
         if isActive { sockets.expire() }
         do throws(QueueError) {
+            if let failure { throw failure }
             let more = try activation.withActive { queues throws(QueueError) in try sockets.run(&queues) }
             if more == true { return .atOnce }
         } catch {
             activation = .inactive
+            failure = nil
             sockets.isActive = false
             sockets.driverBroken()
             return .broken(error)

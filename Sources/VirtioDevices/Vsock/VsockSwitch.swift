@@ -87,6 +87,18 @@ final class VsockSwitch {
         return true
     }
 
+    /// Moves what can be moved now, and asks for no kick.
+    /// - Returns: whether there was anything.
+    func poll(_ queues: inout VsockQueues) throws(QueueError) -> Bool {
+        let before = counters.packetsFromGuest &+ counters.packetsToGuest
+        queues.tx.suppressKicks()
+        queues.rx.suppressKicks()
+        _ = try takePackets(&queues)
+        _ = try sendListed(&queues)
+        queues.publish(&counters)
+        return counters.packetsFromGuest &+ counters.packetsToGuest != before
+    }
+
     /// - Returns: whether the budget was used up before the queue.
     func takePackets(_ queues: inout VsockQueues) throws(QueueError) -> Bool {
         for _ in 0..<Self.packetBudget {
