@@ -103,6 +103,7 @@ class Bench:
             subprocess.run([os.path.join(HERE, "floor", "build.sh"), self.work], check=True)
             return os.path.join(self.work, "floor.cpio")
         place = os.path.join(self.work, name + "-root")
+        shutil.rmtree(place, ignore_errors=True)
         os.makedirs(os.path.join(place, "dev"))
         os.mknod(os.path.join(place, "dev", "console"), 0o20600, os.makedev(5, 1))
         subprocess.run(["gcc", "-O2", "-Wall", "-static", "-s", "-o", os.path.join(place, "init"),

@@ -2,7 +2,8 @@
 """Measures kvm-runtime against a floor in the same run: `make bench`, or Benchmarks/run.py [PART...].
 
 The floor of a start is QEMU with the same flags and kernel and an init that powers off at once. The floor of the output
-is a program in the guest that writes to a bare vsock stream. That of files is Debian's virtiofsd (filesystem.py).
+is a program in the guest that writes to a bare vsock stream (vsock.py, which compares the devices too). That of files is
+Debian's virtiofsd (filesystem.py).
 Figures are medians; machines are noisy, so quote ratios.
 """
 
@@ -12,7 +13,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -21,8 +21,9 @@ import time
 
 from common import MIB, VMM, Bench, bundle, pss
 from filesystem import FileSystem
+from vsock import PEER, BareVsock
 
-PARTS = ("start", "memory", "stream", "filesystem")
+PARTS = ("start", "memory", "stream", "vsock", "filesystem")
 
 
 class Measures(Bench):
@@ -121,6 +122,27 @@ class Measures(Bench):
 
     def stream(self, mebibytes=1024):
         print(f"\nOutput: {mebibytes} MiB from a container's stdout to the caller", flush=True)
+        bare = BareVsock(self)
+        backend = shutil.which(PEER)
+        names = {"container's stdout through kvm-runtime": lambda: self.output(mebibytes)}
+        if backend:
+            names["bare vsock stream, " + PEER] = lambda: bare.run("out", mebibytes // 4, backend)
+        names["bare vsock stream, kvm-vmm"] = lambda: bare.run("out", mebibytes // 4, None)
+        rates = {name: [] for name in names}
+        for _ in range(min(self.runs, 3)):
+            for name, measure in names.items():
+                rates[name].append(measure())
+        medians = {name: statistics.median(values) for name, values in rates.items()}
+        for name, rate in medians.items():
+            print(f"  {rate:8.1f} MiB/s  {name}")
+        (_, ours), (name, floor) = list(medians.items())[:2]
+        self.line(f"  {ours / floor * 100:.0f} % of the {name} (at least 60)", ours / floor >= 0.6)
+        if not backend:
+            print(f"  {PEER} is not installed (Debian sid has it): compared with our own back end alone")
+
+    def output(self, mebibytes):
+        """MiB a second."""
+        shutil.rmtree(os.path.join(self.work, "zeros"), ignore_errors=True)
         path = bundle(self.work, "zeros", ["dd", "if=/dev/zero", "bs=64k", f"count={mebibytes * 16}"])
         run = subprocess.Popen(self.command("run", "-b", path, "stream"), stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -137,20 +159,8 @@ class Measures(Bench):
         ours = total / MIB / (time.monotonic() - began)
         code = run.wait()
         self.line(f"  {total} bytes of {mebibytes * MIB}, exit code {code}", total == mebibytes * MIB and code == 0)
-        print(f"  {ours:8.1f} MiB/s  container's stdout through kvm-runtime; PSS of ours at most {peak:.1f} MiB meanwhile")
-        initramfs = self.build("stream")
-        floors = {}
-        backend = shutil.which("vhost-device-vsock")
-        if backend:
-            floors["bare vsock stream, vhost-device-vsock"] = self.bare(initramfs, mebibytes // 4, backend)
-        floors["bare vsock stream, kvm-vmm"] = self.bare(initramfs, mebibytes // 4, None)
-        for name, rate in floors.items():
-            print(f"  {rate:8.1f} MiB/s  {name}")
-        name, rate = next(iter(floors.items()))
-        share = ours / rate
-        self.line(f"  {share * 100:.0f} % of the {name} (at least 60)", share >= 0.6)
-        if not backend:
-            print("  vhost-device-vsock is not installed (Debian sid has it): compared with our own back end alone")
+        print(f"  PSS of ours at most {peak:.1f} MiB meanwhile")
+        return ours
 
     def pss_of_all(self, id, command):
         try:
@@ -160,52 +170,10 @@ class Measures(Bench):
         except (OSError, KeyError):
             return 0.0
 
-    def bare(self, initramfs, mebibytes, backend):
-        """The rate of a program in the guest that writes to a vsock stream."""
-        place = tempfile.mkdtemp(dir=self.work)
-        uds = os.path.join(place, "v.sock") if backend else place
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(os.path.join(place, "v.sock_5000" if backend else "vsock-5000.sock"))
-        listener.listen(1)
-        flags = self.floor_flags(self.qemu_flags_cached(), initramfs)
-        append = flags.index("-append") + 1
-        flags[append] += f" stream_mib={mebibytes}"
-        device = ["-device", "vhost-user-vsock-device,chardev=vs"]
-        if backend:
-            vhost = os.path.join(place, "vhost.sock")
-            peer = subprocess.Popen([backend, "--guest-cid", "3", "--socket", vhost, "--uds-path", uds],
-                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            while not os.path.exists(vhost):
-                time.sleep(0.01)
-            guest = subprocess.Popen(["qemu-system-x86_64", *flags, "-chardev", f"socket,id=vs,path={vhost}", *device])
-        else:
-            ours, theirs = socket.socketpair()
-            directory = os.open(place, os.O_PATH)
-            peer = subprocess.Popen([VMM, "vsock", "--vhost-user-fd", str(ours.fileno()), "--directory-fd",
-                                     str(directory), "--cid", "3"], pass_fds=(ours.fileno(), directory))
-            guest = subprocess.Popen(["qemu-system-x86_64", *flags, "-chardev", f"socket,id=vs,fd={theirs.fileno()}",
-                                      *device], pass_fds=(theirs.fileno(),))
-            ours.close()
-            theirs.close()
-            os.close(directory)
-        listener.settimeout(60)
-        connection, _ = listener.accept()
-        connection.settimeout(60)
-        began, total = time.monotonic(), 0
-        # Not until the end of the stream: vhost-device-vsock doesn't pass on the end of one direction.
-        while total < mebibytes * MIB:
-            block = connection.recv(MIB)
-            if not block:
-                break
-            total += len(block)
-        rate = total / MIB / (time.monotonic() - began)
-        connection.close()
-        guest.wait()
-        peer.kill()
-        peer.wait()
-        if total != mebibytes * MIB:
-            sys.exit(f"bare stream: {total} bytes of {mebibytes * MIB}")
-        return rate
+    # --- vsock ------------------------------------------------------------------------------------------------
+
+    def vsock(self):
+        BareVsock(self).measure(256, self.asked_runs or 5)
 
     # --- filesystem -------------------------------------------------------------------------------------------
 
@@ -216,7 +184,7 @@ class Measures(Bench):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", nargs="*", metavar="PART", help=", ".join(PARTS) + "; all of them if none is given")
-    parser.add_argument("-n", "--runs", type=int, help="default: 15 of a start, 3 of the file systems")
+    parser.add_argument("-n", "--runs", type=int, help="default: 15 of a start, 5 of vsock, 3 of the file systems")
     options = parser.parse_args()
     for name in options.what:
         if name not in PARTS:

@@ -21,6 +21,8 @@ int clinux_openat2(int directory, const char *path, uint64_t flags, uint64_t mod
 
 int clinux_fcntl(int fd, int command, int argument) { return fcntl(fd, command, argument); }
 
+int clinux_set_pipe_bytes(int fd, int bytes) { return fcntl(fd, F_SETPIPE_SZ, bytes); }
+
 int clinux_ioctl_int(int fd, unsigned long request, int value) { return ioctl(fd, request, value); }
 
 int clinux_ioctl_ptr(int fd, unsigned long request, void *pointer) { return ioctl(fd, request, pointer); }

@@ -90,7 +90,7 @@ struct QEMUPlanTests {
     func emulation() {
         let parameters =
             "console=ttyS0 loglevel=3 reboot=t panic=-1 nomodule rcupdate.rcu_expedited=1 tsc_early_khz=2400000 tsc=reliable "
-            + "no_timer_check noapictimer noreplace-smp mitigations=off init_on_alloc=1"
+            + "no_timer_check noapictimer noreplace-smp mitigations=off init_on_alloc=1 clearcpuid=112"
         #expect(
             plan(.emulation, vcpus: 1, tsc: 2_400_000, extra: [])
                 == expected("tcg,thread=single", cpu: "max,erms=off", vcpus: 1, append: parameters))

@@ -45,6 +45,8 @@ int clinux_open(const char *path, int flags, mode_t mode);
 int clinux_openat(int directory, const char *path, int flags, mode_t mode);
 // openat2(2): no wrapper in glibc 2.36.
 int clinux_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
+// F_SETPIPE_SZ, a GNU extension.
+int clinux_set_pipe_bytes(int fd, int bytes);
 int clinux_fcntl(int fd, int command, int argument);
 
 // ioctl is variadic; one name for each kind of argument.

@@ -15,8 +15,8 @@ final class Relay {
         case keep
     }
 
-    /// Bytes of one read. A pipe holds 64 KiB.
-    private static let portion = 65536
+    /// Bytes of one read.
+    private static let portion = 256 << 10
     /// Reads before others get their turn.
     private static let turns = 8
 
@@ -24,11 +24,14 @@ final class Relay {
     private var source: SharedDescriptor?
     private var sink: SharedDescriptor?
     private let ending: Ending
+    private let buffer = PortionBuffer(bytes: portion)
+    /// Bytes of it that the sink has.
+    private var taken = 0
     private var finished: (() -> Void)?
     private var sourceWatch: EventLoop.Token?
     private var sinkWatch: EventLoop.Token?
-    private var waiting: [UInt8] = []
-    private var taken = 0
+    /// What is asked of it.
+    private var asked: ReadyEvents = []
     /// Nobody is left who could write: an empty source is at its end.
     private var isDraining = false
 
@@ -58,7 +61,7 @@ final class Relay {
     /// Hands on what the source holds by now, then ends, be the source at its end or not.
     func drain() {
         isDraining = true
-        if waiting.isEmpty { pump() }
+        if !isWaiting { pump() }
     }
 
     /// Ends at once; what has not been handed on is dropped.
@@ -80,11 +83,12 @@ final class Relay {
 
     private func pump() {
         for _ in 0..<Self.turns {
-            guard waiting.isEmpty, let source else { return }
+            guard !isWaiting, let source else { return }
             do throws(Errno) {
-                let bytes = try source.descriptor.read(upTo: Self.portion)
-                if bytes.isEmpty { return end() }
-                send(bytes)
+                taken = 0
+                try buffer.fill(from: source.descriptor)
+                if buffer.count == 0 { return end() }
+                send()
             } catch .wouldBlock {
                 if isDraining { end() }
                 return
@@ -94,18 +98,17 @@ final class Relay {
             }
         }
         // Nobody wakes a draining relay that took its turns: its source may have no hang-up to tell.
-        if isDraining, waiting.isEmpty, source != nil { loop.after(milliseconds: 0) { [self] in pump() } }
+        if isDraining, !isWaiting, source != nil { loop.after(milliseconds: 0) { [self] in pump() } }
     }
 
-    private func send(_ bytes: [UInt8], from start: Int = 0) {
+    /// Some of what was read waits for the sink.
+    private var isWaiting: Bool { taken < buffer.count }
+
+    private func send() {
         guard let sink else { return }
-        var done = start
         do throws(Errno) {
-            while done < bytes.count { done += try sink.descriptor.write(bytes, from: done) }
-            waiting = []
+            while isWaiting { taken += try buffer.write(to: sink.descriptor, from: taken) }
         } catch .wouldBlock {
-            waiting = bytes
-            taken = done
             pause()
             watchSink(.writable)
         } catch {
@@ -116,18 +119,17 @@ final class Relay {
 
     private func sinkReady(_ events: ReadyEvents) {
         guard events.isDisjoint(with: [.error, .hangUp]) else { return finish() }
-        guard !waiting.isEmpty else { return }
-        let bytes = waiting
-        waiting = []
-        send(bytes, from: taken)
-        guard waiting.isEmpty, source != nil else { return }
+        guard isWaiting else { return }
+        send()
+        guard !isWaiting, source != nil else { return }
         watchSink([])
         do throws(Errno) { try resume() } catch { return finish() }
         if isDraining { pump() }
     }
 
     private func watchSink(_ events: ReadyEvents) {
-        guard let sinkWatch else { return }
+        guard let sinkWatch, events != asked else { return }
+        asked = events
         do throws(Errno) { try loop.change(sinkWatch, to: events) } catch { finish() }
     }
 
@@ -150,6 +152,5 @@ final class Relay {
         sinkWatch = nil
         source = nil
         sink = nil
-        waiting = []
     }
 }
