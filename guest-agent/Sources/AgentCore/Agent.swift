@@ -16,6 +16,8 @@ public final class Agent {
     var shares: [String: String] = [:]
     /// Looks after files that are watched; one a container with binds.
     var scanners: [WatchScanner] = []
+    /// A container has the guest's network namespace.
+    var networkIsGiven = false
     /// Counts containers, for directories of their own.
     var made = 0
     let cgroups = CgroupTree()

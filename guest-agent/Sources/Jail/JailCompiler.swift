@@ -25,7 +25,7 @@ public struct JailPlace: Equatable, Sendable {
 }
 
 extension JailPlan {
-    /// Compiles a configuration into the steps that make the container; `spec` has passed `validate()`.
+    /// Compiles a configuration into the steps that make the container; `spec` has passed `validate()`, on the host.
     public init(_ spec: Spec, in place: JailPlace) throws(SpecError) {
         guard let process = spec.process else { throw SpecError(path: "process", message: "is missing") }
         self.init(

@@ -30,6 +30,9 @@ public struct JailPlan: Equatable, Sendable {
     /// Whether its processes all end with the first one.
     public var hasPidNamespace: Bool { namespaces & NamespaceFlag.pid != 0 }
     public var hasNetworkNamespace: Bool { namespaces & NamespaceFlag.network != 0 }
+
+    /// Has the child keep the network namespace that it is made in, as its own.
+    public mutating func keepNetwork() { namespaces &= ~NamespaceFlag.network }
 }
 
 /// The process to become.
