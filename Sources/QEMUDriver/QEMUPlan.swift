@@ -48,9 +48,11 @@ struct QEMUPlan {
     private var kernelParameters: [String] {
         // reboot=t with -no-reboot: a triple fault ends QEMU at once. panic=-1: so does a panic.
         // rcu_expedited: making and ending namespaces and cgroups waits for grace periods, which last milliseconds
-        // otherwise and interrupt nobody in a machine of few processors.
+        // otherwise and interrupt nobody in a machine of few processors. numdummies, numifbs: the guest's network is a
+        // container's, which expects lo alone.
         var parameters = [
             "console=ttyS0", "loglevel=3", "reboot=t", "panic=-1", "nomodule", "rcupdate.rcu_expedited=1",
+            "dummy.numdummies=0", "ifb.numifbs=0",
         ]
         if plan.accelerator == .emulation {
             // The TSC ticks at the host's rate; measuring it against the emulated PIT fails now and then.

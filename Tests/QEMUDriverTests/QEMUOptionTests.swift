@@ -78,9 +78,12 @@ struct QEMUPlanTests {
         ]
     }
 
+    private static let common =
+        "console=ttyS0 loglevel=3 reboot=t panic=-1 nomodule rcupdate.rcu_expedited=1 dummy.numdummies=0 ifb.numifbs=0"
+
     @Test("the whole command line with KVM: the TSC is the guest's own to measure")
     func kvm() {
-        let parameters = "console=ttyS0 loglevel=3 reboot=t panic=-1 nomodule rcupdate.rcu_expedited=1 debug a=b"
+        let parameters = Self.common + " debug a=b"
         #expect(
             plan(.kvm, vcpus: 2, tsc: 2_400_000, extra: ["debug", "a=b"])
                 == expected("kvm", cpu: "host", vcpus: 2, append: parameters))
@@ -89,7 +92,7 @@ struct QEMUPlanTests {
     @Test("the whole command line with TCG")
     func emulation() {
         let parameters =
-            "console=ttyS0 loglevel=3 reboot=t panic=-1 nomodule rcupdate.rcu_expedited=1 tsc_early_khz=2400000 tsc=reliable "
+            Self.common + " tsc_early_khz=2400000 tsc=reliable "
             + "no_timer_check noapictimer noreplace-smp mitigations=off init_on_alloc=1 clearcpuid=112"
         #expect(
             plan(.emulation, vcpus: 1, tsc: 2_400_000, extra: [])
