@@ -61,28 +61,23 @@ public struct Hello: Equatable, Sendable {
     public var kernel: String
     /// The guest's CLOCK_BOOTTIME when it was sent, in nanoseconds: how long ago its kernel was entered.
     public var uptime: UInt64
-    /// What the guest has for containers, in bytes (MemAvailable).
-    public var memoryAvailable: UInt64
 
-    public init(version: UInt16 = wireVersion, kernel: String, uptime: UInt64, memoryAvailable: UInt64) {
+    public init(version: UInt16 = wireVersion, kernel: String, uptime: UInt64) {
         self.version = version
         self.kernel = kernel
         self.uptime = uptime
-        self.memoryAvailable = memoryAvailable
     }
 
     func write(to writer: inout WireWriter) {
         writer.put(version)
         writer.put(kernel)
         writer.put(uptime)
-        writer.put(memoryAvailable)
     }
 
     init(from reader: inout WireReader) throws(WireError) {
         version = try reader.integer()
         kernel = try reader.text("kernel", limit: 256)
         uptime = try reader.integer()
-        memoryAvailable = try reader.integer()
     }
 }
 

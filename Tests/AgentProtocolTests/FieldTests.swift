@@ -40,7 +40,7 @@ struct FieldTests {
             HostMessage.welcome(Welcome(realtime: 0, seed: [UInt8](repeating: 1, count: $0))).frame(request: 0)
         }
         refused("kernel", 256) {
-            GuestMessage.hello(Hello(kernel: text($0), uptime: 0, memoryAvailable: 0)).frame(request: 0)
+            GuestMessage.hello(Hello(kernel: text($0), uptime: 0)).frame(request: 0)
         }
         refused("container", 1024) {
             let exit = ContainerExit(container: text($0), signal: nil, code: 0, oomKilled: false)

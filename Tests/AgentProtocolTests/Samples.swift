@@ -32,8 +32,8 @@ enum Samples {
     ]
 
     static let guest: [GuestMessage] = [
-        .hello(Hello(kernel: "6.12.1", uptime: 123_456_789, memoryAvailable: 400 << 20)),
-        .hello(Hello(version: 0, kernel: "", uptime: .max, memoryAvailable: 0)),
+        .hello(Hello(kernel: "6.12.1", uptime: 123_456_789)),
+        .hello(Hello(version: 0, kernel: "", uptime: .max)),
         .done, .created(Created(pid: 42, rootfsMounted: .max)),
         .failed(Failure(kind: .container, message: "mounts[3]: no such file")),
         .failed(Failure(kind: .guest, message: "")), .failed(Failure(kind: .state, message: "é")),

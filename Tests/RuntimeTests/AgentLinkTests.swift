@@ -70,7 +70,7 @@ private final class FakeAgent {
 }
 
 struct AgentLinkTests {
-    private let hello = GuestMessage.hello(Hello(kernel: "6.12", uptime: 1, memoryAvailable: 2))
+    private let hello = GuestMessage.hello(Hello(kernel: "6.12", uptime: 1))
 
     @Test("an answer goes to the request that it names, in whatever order")
     func matched() throws {

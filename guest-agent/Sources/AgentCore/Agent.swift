@@ -53,7 +53,7 @@ public final class Agent {
         self.control = control
         GuestConsole.trace("connected")
         let hello = Hello(
-            kernel: Guest.kernelRelease(), uptime: Clock.bootNanoseconds(), memoryAvailable: Guest.memoryAvailable())
+            kernel: Guest.kernelRelease(), uptime: Clock.bootNanoseconds())
         control.send(.hello(hello))
         GuestConsole.trace("hello")
         // While the host answers.

@@ -8,16 +8,6 @@ enum Guest {
         return String(decoding: bytes.prefix { $0 != 0x0a }, as: UTF8.self)
     }
 
-    /// MemAvailable of /proc/meminfo, in bytes; 0 if it isn't there.
-    static func memoryAvailable() -> UInt64 {
-        let bytes = (try? File.read("/proc/meminfo", limit: 65536)) ?? []
-        for line in bytes.split(separator: UInt8(ascii: "\n")) where line.starts(with: "MemAvailable:".utf8) {
-            let digits = line.drop { !(0x30...0x39).contains($0) }.prefix { (0x30...0x39).contains($0) }
-            return (UInt64(String(decoding: digits, as: UTF8.self)) ?? 0) &* 1024
-        }
-        return 0
-    }
-
     /// Credits bytes of the host's random generator to the kernel's.
     static func addEntropy(_ seed: [UInt8]) {
         guard !seed.isEmpty, let random = try? FileDescriptor.open("/dev/urandom", O_WRONLY) else { return }
