@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 
-from common import MIB, VMM, Bench, bundle, pss
+from common import MIB, Bench, bundle, pss
 from filesystem import FileSystem
 from vsock import PEER, BareVsock
 

@@ -10,8 +10,8 @@ public struct Backend<Device: VirtioDevice & ~Copyable>: ~Copyable {
     private static var socketToken: UInt64 { 0 }
     private static var deviceToken: UInt64 { 1 }
     private static var firstKick: UInt64 { 2 }
-    /// Looks at the queues before `run` gets its turn again, which does more than look at queues.
-    private static var mostPolls: Int { 4096 }
+    /// Nanoseconds of polling before messages and `run`, which does more than look at queues, get their turn.
+    private static var longestPolling: UInt64 { 5_000_000 }
 
     public var device: Device
     let channel: Channel
@@ -103,8 +103,9 @@ public struct Backend<Device: VirtioDevice & ~Copyable>: ~Copyable {
     /// - Returns: whether there is a message on the socket.
     private mutating func poll() throws(VhostUserError) -> Bool {
         guard isActive, !polling.isOff else { return false }
-        for _ in 0..<Self.mostPolls {
-            let now = Clock.monotonicNanoseconds()
+        let began = Clock.monotonicNanoseconds()
+        var now = began
+        while now - began < Self.longestPolling {
             let worked = device.poll()
             if worked {
                 polling.found(after: now - lastWork)
@@ -117,6 +118,7 @@ public struct Backend<Device: VirtioDevice & ~Copyable>: ~Copyable {
             }
             // A device without a descriptor of its own has nothing to gain from a system call between two buffers.
             if !worked || hasDescriptor, try collect(waitingMilliseconds: 0) { return true }
+            now = Clock.monotonicNanoseconds()
         }
         return false
     }

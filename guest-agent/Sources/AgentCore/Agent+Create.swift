@@ -62,7 +62,7 @@ extension Agent {
     }
 
     /// The first container that wants a network of its own gets the guest's: nothing of the guest's uses it, and making
-    /// another takes a fifteenth of a start under emulation. It is nobody else's from then on.
+    /// another takes some 10 ms of a start under emulation. No other container that wants its own gets it from then on.
     private func giveNetwork(_ plan: inout JailPlan) {
         guard plan.hasNetworkNamespace else {
             World.makeNetwork()

@@ -44,7 +44,7 @@ final class Channels {
         let local = end == 0 ? writer : reader
         ends[end] = end == 0 ? reader : writer
         try local.descriptor.setNonBlocking()
-        // More than one read's worth, or writer and agent take turns for each.
+        // Room for several writes, or writer and agent take turns for each.
         if end != 0 { _ = clinux_set_pipe_bytes(local.raw, Self.pipeBytes) }
         channels.append(Channel(stream: stream, direction: end == 0 ? .input : .output, local: local))
     }
