@@ -26,7 +26,9 @@ let package = Package(
         .executable(name: "kvm-runtime", targets: ["kvm-runtime"]),
         .executable(name: "kvm-vmm", targets: ["kvm-vmm"]),
         // What the guest's agent (guest-agent/, a package of its own) shares with the host.
-        .library(name: "AgentRooms", targets: ["CLinux", "LinuxSys", "JSON", "OCISpec", "AgentProtocol"]),
+        .library(name: "AgentRooms", targets: ["CLinux", "LinuxSys", "AgentProtocol"]),
+        // The host's other half of it, for the agent's tests.
+        .library(name: "JailRooms", targets: ["OCISpec", "JailCompiler"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -42,6 +44,7 @@ let package = Package(
         room("JSON"),
         room("OCISpec", ["JSON"]),
         room("AgentProtocol"),
+        room("JailCompiler", ["OCISpec", "AgentProtocol", "LinuxSys"]),
         room("GuestMemory", ["LinuxSys", "CLinux"]),
         room("Virtio", ["GuestMemory"]),
         room("VirtioVsock", ["Virtio", "GuestMemory", "VMMWire", "LinuxSys"], path: "Sources/VirtioDevices/Vsock"),
@@ -58,8 +61,8 @@ let package = Package(
         room(
             "Runtime",
             [
-                "CLinux", "LinuxSys", "Spawn", "JSON", "OCISpec", "AgentProtocol", "KVM", "VMMWire", "VMDriver",
-                "QEMUDriver", "StateStore",
+                "CLinux", "LinuxSys", "Spawn", "JSON", "OCISpec", "AgentProtocol", "JailCompiler", "KVM", "VMMWire",
+                "VMDriver", "QEMUDriver", "StateStore",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         .executableTarget(
@@ -91,6 +94,7 @@ let package = Package(
         tests("JSONTests", ["JSON"]),
         tests("OCISpecTests", ["OCISpec", "JSON"]),
         tests("AgentProtocolTests", ["AgentProtocol"]),
+        tests("JailCompilerTests", ["JailCompiler", "OCISpec", "AgentProtocol"]),
         room("DeviceTesting", ["Virtio", "GuestMemory"], path: "Tests/DeviceTesting"),
         tests("VirtioTests", ["DeviceTesting", "Virtio", "GuestMemory", "LinuxSys"]),
         tests("VirtioVsockTests", ["DeviceTesting", "VirtioVsock", "VMMWire", "Virtio", "GuestMemory", "LinuxSys"]),

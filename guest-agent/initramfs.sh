@@ -40,7 +40,7 @@ build_embedded() {
         done
     done
     # A module carries its code as SIL; only the last one is compiled, with all that it uses of the others.
-    for room in "$shared/JSON" "$shared/LinuxSys" "$shared/AgentProtocol" "$shared/OCISpec" \
+    for room in "$shared/LinuxSys" "$shared/AgentProtocol" \
         "$own/Jail" "$own/Cgroup" "$own/AgentCore" "$own/kvm-agent"; do
         name=$(basename "$room" | tr - _)
         product="-emit-module"

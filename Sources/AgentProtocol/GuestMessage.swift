@@ -6,13 +6,15 @@ public enum GuestMessage: Equatable, Sendable {
     /// The answer to `create`.
     case created(Created)
     case failed(Failure)
+    /// A container's child could not carry out its plan.
+    case stepFailed(StepFailure)
     /// A container's init has ended. Every byte that it wrote has been handed to its streams, and the file systems are
     /// synced.
     case exited(ContainerExit)
     /// What a tree's watched files are has changed.
     case watching(WatchedFiles)
 
-    private enum Kind: UInt8 { case hello = 129, done, created, failed, exited, watching }
+    private enum Kind: UInt8 { case hello = 129, done, created, failed, exited, watching, stepFailed }
 
     public func frame(request: UInt32) -> Frame {
         var writer = WireWriter()
@@ -28,6 +30,9 @@ public enum GuestMessage: Equatable, Sendable {
             created.write(to: &writer)
         case .failed(let failure):
             kind = .failed
+            failure.write(to: &writer)
+        case .stepFailed(let failure):
+            kind = .stepFailed
             failure.write(to: &writer)
         case .exited(let exit):
             kind = .exited
@@ -47,6 +52,7 @@ public enum GuestMessage: Equatable, Sendable {
         case .done: self = .done
         case .created: self = .created(try Created(from: &reader))
         case .failed: self = .failed(try Failure(from: &reader))
+        case .stepFailed: self = .stepFailed(try StepFailure(from: &reader))
         case .exited: self = .exited(try ContainerExit(from: &reader))
         case .watching: self = .watching(try WatchedFiles(from: &reader))
         }

@@ -26,8 +26,12 @@ public enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
 public enum WireLimit {
     /// Bytes of one frame's payload.
     public static let frame = 8 << 20
-    /// Bytes of config.json as the agent gets it.
-    public static let spec = 4 << 20
+    /// Bytes of a plan: config.json has as many at most.
+    public static let plan = 4 << 20
+    /// Bytes of an argument or a variable of the environment: the kernel takes no longer one (MAX_ARG_STRLEN).
+    public static let argument = 128 << 10
+    /// Arguments, variables, groups: more do not fit into what the kernel takes at exec.
+    public static let arguments = 1 << 18
     /// Bytes of a path or an error's text.
     public static let text = 4096
     /// Bytes of a file's name.
@@ -62,6 +66,17 @@ public struct WireWriter {
     }
 
     public mutating func put(_ value: String) { put(Array(value.utf8)) }
+
+    public mutating func put(_ values: [String]) {
+        put(UInt32(truncatingIfNeeded: values.count))
+        for value in values { put(value) }
+    }
+
+    /// With a zero behind it that the length does not count: C takes it where it lies.
+    public mutating func put(terminated value: String) {
+        put(value)
+        bytes.append(0)
+    }
 
     /// A flag, then the value if there is one.
     public mutating func put<T: FixedWidthInteger>(_ value: T?) {
@@ -110,6 +125,23 @@ public struct WireReader {
         let raw = try bytes(field, limit: limit)
         guard !raw.contains(0), let text = String(validating: raw, as: UTF8.self) else { throw .badText(field: field) }
         return text
+    }
+
+    public mutating func texts(_ field: String) throws(WireError) -> [String] {
+        var texts: [String] = []
+        for _ in 0..<(try count(field)) { texts.append(try text(field)) }
+        return texts
+    }
+
+    /// Where in the payload a text of `put(terminated:)` begins. There is no other zero in it than the one behind it.
+    public mutating func terminated(_ field: String, limit: Int = WireLimit.text) throws(WireError) -> Int {
+        let length = Int(try integer(UInt32.self))
+        guard length <= limit else { throw .tooLong(field: field, length: length, limit: limit) }
+        let offset = at - bytes.startIndex
+        guard try take(length + 1).firstIndex(of: 0) == bytes.startIndex + offset + length else {
+            throw .badText(field: field)
+        }
+        return offset
     }
 
     public mutating func optional<T: FixedWidthInteger>(_ field: String, _ type: T.Type = T.self) throws(WireError)

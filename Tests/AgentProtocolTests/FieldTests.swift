@@ -6,13 +6,15 @@ struct FieldTests {
     private func text(_ count: Int) -> String { String(repeating: "x", count: count) }
 
     private func create(
-        container: Int = 1, spec: Int = 1, tag: Int = 1, rootfs: Int = 1, bind: Int = 1, binds: Int = 1
+        container: Int = 1, plan: Int = 1, tag: Int = 1, cgroup: Int = 1, depth: Int = 1, file: Int = 1,
+        value: Int = 1, settings: Int = 1, watched: Int = 1
     ) -> Frame {
         HostMessage.create(
             CreateContainer(
-                container: text(container), spec: [UInt8](repeating: 32, count: spec), shareTag: text(tag),
-                rootfs: text(rootfs),
-                binds: [CreateContainer.BindSource](repeating: .init(mount: 0, path: text(bind)), count: binds),
+                container: text(container), plan: [UInt8](repeating: 32, count: plan), shareTag: text(tag),
+                cgroup: [String](repeating: text(cgroup), count: depth),
+                settings: [CgroupSetting](repeating: CgroupSetting(text(file), text(value)), count: settings),
+                watched: [String](repeating: "w", count: watched),
                 stdio: .pipes(stdin: nil, stdout: nil, stderr: nil))
         ).frame(request: 1)
     }
@@ -24,11 +26,14 @@ struct FieldTests {
 
     @Test func limits() {
         refused("container", 1024) { create(container: $0) }
-        refused("spec", 4 << 20) { create(spec: $0) }
+        refused("plan", 4 << 20) { create(plan: $0) }
         refused("shareTag", 36) { create(tag: $0) }
-        refused("rootfs", 4096) { create(rootfs: $0) }
-        refused("bind", 4096) { create(bind: $0) }
-        refused("binds", 4096) { create(binds: $0) }
+        refused("cgroup", 4096) { create(cgroup: $0) }
+        refused("cgroup", 4096) { create(depth: $0) }
+        refused("file", 255) { create(file: $0) }
+        refused("value", 4096) { create(value: $0) }
+        refused("settings", 4096) { create(settings: $0) }
+        refused("watched", 4096) { create(watched: $0) }
         refused("container", 1024) { HostMessage.start(container: text($0)).frame(request: 1) }
         refused("container", 1024) {
             HostMessage.signal(SendSignal(container: text($0), signal: 1, all: false)).frame(request: 1)
@@ -113,6 +118,28 @@ struct FieldTests {
         var stdio = create().payload
         stdio[stdio.count - 4] = 2
         #expect(refusal(Frame(request: 0, kind: 2, payload: stdio)) == .badValue(field: "stdio"))
+    }
+
+    @Test("a text for C has one zero, behind it")
+    func terminated() throws {
+        var writer = WireWriter()
+        writer.put(UInt8(9))
+        writer.put(terminated: "ab")
+        writer.put(terminated: "")
+        #expect(writer.bytes == [9, 2, 0, 0, 0, 97, 98, 0, 0, 0, 0, 0, 0])
+        var reader = WireReader(writer.bytes[...])
+        _ = try reader.integer(UInt8.self)
+        #expect(try reader.terminated("f") == 5)
+        #expect(try reader.terminated("f") == 12)
+        try reader.finish()
+        for (bytes, error) in [
+            ([1, 0, 0, 0, 97], WireError.truncated), ([1, 0, 0, 0, 97, 98], .badText(field: "f")),
+            ([1, 0, 0, 0, 0, 0], .badText(field: "f")), ([0, 0, 0, 0, 1], .badText(field: "f")),
+            ([255, 255, 255, 255], .tooLong(field: "f", length: 0xFFFF_FFFF, limit: 4096)),
+        ] as [([UInt8], WireError)] {
+            var reader = WireReader(bytes[...])
+            #expect(throws: error) { try reader.terminated("f") }
+        }
     }
 
     @Test func integers() throws {

@@ -3,8 +3,9 @@ import AgentProtocol
 /// Messages of every kind and form.
 enum Samples {
     static let create = CreateContainer(
-        container: "web-1", spec: Array(#"{"ociVersion":"1.0.2"}"#.utf8), shareTag: "kvmfs", rootfs: "rootfs",
-        binds: [.init(mount: 0, path: "binds/0"), .init(mount: .max, path: "bïnds/1")],
+        container: "web-1", plan: [1, 0, 255], shareTag: "kvmfs", cgroup: ["user", "web-1"],
+        settings: [CgroupSetting("pids.max", "9"), CgroupSetting("memory.swap.max", "0", isOptional: true)],
+        watched: ["binds/0", "bïnds/1"],
         stdio: .pipes(stdin: 0, stdout: 1, stderr: nil))
 
     static let host: [HostMessage] = [
@@ -13,11 +14,11 @@ enum Samples {
         .create(create),
         .create(
             CreateContainer(
-                container: "t", spec: [], shareTag: "", rootfs: "", binds: [],
+                container: "t", plan: [], shareTag: "", cgroup: [],
                 stdio: .terminal(stream: 3, rows: 24, columns: .max))),
         .create(
             CreateContainer(
-                container: "", spec: [0, 255], shareTag: "x", rootfs: "a/b", binds: [],
+                container: "", plan: [0, 255], shareTag: "x", cgroup: [""],
                 stdio: .pipes(stdin: nil, stdout: nil, stderr: .max))),
         .start(container: "web-1"), .start(container: ""),
         .signal(SendSignal(container: "web-1", signal: 15, all: false)),
@@ -39,6 +40,8 @@ enum Samples {
         .failed(Failure(kind: .guest, message: "")), .failed(Failure(kind: .state, message: "é")),
         .failed(Failure(kind: .programNotFound, message: "x")),
         .failed(Failure(kind: .programNotExecutable, message: "x")),
+        .stepFailed(StepFailure(step: 1, index: 0, errno: 2)),
+        .stepFailed(StepFailure(step: .max, index: .max, errno: .min)),
         .exited(ContainerExit(container: "web-1", signal: nil, code: 255, oomKilled: false)),
         .exited(ContainerExit(container: "web-1", signal: 1, code: 0, oomKilled: true)),
         .exited(ContainerExit(container: "", signal: 64, code: 0, oomKilled: false)),

@@ -192,7 +192,7 @@ struct AgentLinkTests {
         let agent = try FakeAgent()
         let create = HostMessage.create(
             CreateContainer(
-                container: "c", spec: pattern(4 << 20, seed: 5), shareTag: "t", rootfs: "r", binds: [],
+                container: "c", plan: pattern(4 << 20, seed: 5), shareTag: "t", cgroup: [],
                 stdio: .pipes(stdin: nil, stdout: nil, stderr: nil)))
         agent.request("create", create)
         agent.request("start", .start(container: "c"))

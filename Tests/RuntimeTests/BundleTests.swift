@@ -154,29 +154,17 @@ struct BundleTests {
     }
 }
 
-struct GuestSpecTests {
-    @Test("the guest gets the configuration without what only the host acts on")
-    func bytes() throws {
+struct GuestResourcesTests {
+    @Test("the guest's cgroup gets no cpuset: its numbers are the host's")
+    func cpuset() {
         var spec = Spec.default
-        spec.annotations = ["secret": "of the host"]
         var cpu = Linux.Resources.CPU()
         cpu.cpus = "12-15"
         cpu.mems = "1"
         cpu.shares = 512
         spec.linux?.resources?.cpu = cpu
-        let guest = try Spec.parse(GuestSpec.bytes(spec))
-        #expect(guest.annotations == [:])
-        #expect(guest.linux?.resources?.cpu?.cpus == "" && guest.linux?.resources?.cpu?.mems == "")
-        #expect(guest.linux?.resources?.cpu?.shares == 512)
-        spec.annotations = [:]
-        cpu.cpus = ""
-        cpu.mems = ""
-        spec.linux?.resources?.cpu = cpu
-        #expect(guest == spec)
-    }
-
-    @Test func withoutLinux() throws {
-        let spec = Spec(ociVersion: "1.0.2")
-        #expect(try Spec.parse(GuestSpec.bytes(spec)) == spec)
+        #expect(spec.guestResources.cpu?.cpus == "" && spec.guestResources.cpu?.mems == "")
+        #expect(spec.guestResources.cpu?.shares == 512)
+        #expect(Spec(ociVersion: "1.0.2").guestResources == Linux.Resources())
     }
 }

@@ -93,7 +93,7 @@ final class AgentLink {
             events(.hello(hello))
         case .exited(let exit): events(.exited(exit))
         case .watching(let files): events(.watching(files))
-        case .done, .created, .failed:
+        case .done, .created, .failed, .stepFailed:
             guard let answer = waiting.removeValue(forKey: request) else {
                 return lose("the agent answered a request that was not made")
             }

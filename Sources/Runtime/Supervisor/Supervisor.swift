@@ -1,6 +1,7 @@
 import AgentProtocol
 import Glibc
 import JSON
+import JailCompiler
 import LinuxSys
 import OCISpec
 import QEMUDriver
@@ -37,6 +38,8 @@ final class Supervisor {
     let launcher: Launcher
     var phase = Phase.booting
     var record: ContainerRecord
+    /// What the guest was told to make.
+    private var plan: JailPlan?
     var timeline = Timeline()
     var console = ConsoleTail()
     var machine: (any VirtualMachine)?
@@ -199,16 +202,31 @@ final class Supervisor {
                 dialer: StreamDialer(loop: loop, directory: directory))
             self.stdio = stdio
             stdio.events = { [unowned self] in stdioEvent($0) }
-            let create = CreateContainer(
-                container: id.text, spec: GuestSpec.bytes(spec), shareTag: "kvmfs", rootfs: "rootfs",
-                binds: spec.bindSources(bundle: request.bundle).map { index, _ in
-                    .init(mount: UInt32(index), path: Self.bindName(index))
-                },
-                stdio: stdio.plan)
-            agent?.send(.create(create)) { [unowned self] in containerCreated($0) }
+            agent?.send(.create(try guestContainer(stdio))) { [unowned self] in containerCreated($0) }
             stdio.open()
         } catch {
             fail(error)
+        }
+    }
+
+    /// What the guest is to make.
+    private func guestContainer(_ stdio: ContainerStdio) throws(RuntimeError) -> CreateContainer {
+        let binds = spec.bindSources(bundle: request.bundle).map { ($0.mount, Self.bindName($0.mount)) }
+        var terminal: TerminalSize?
+        if case .terminal(_, let rows, let columns) = stdio.plan {
+            terminal = TerminalSize(rows: rows, columns: columns)
+        }
+        let place = JailPlace(
+            rootfs: "rootfs", binds: Dictionary(binds, uniquingKeysWith: { first, _ in first }), terminal: terminal)
+        do throws(SpecError) {
+            let plan = try JailPlan(spec, in: place)
+            self.plan = plan
+            return CreateContainer(
+                container: id.text, plan: plan.encoded, shareTag: "kvmfs",
+                cgroup: CgroupPath.names(cgroupsPath: spec.linux?.cgroupsPath ?? "", container: id.text),
+                settings: try CgroupSettings.of(spec.guestResources), watched: binds.map { $0.1 }, stdio: stdio.plan)
+        } catch {
+            throw RuntimeError("config.json: \(error)")
         }
     }
 
@@ -224,6 +242,7 @@ final class Supervisor {
             updateRecord(.created)
             launcher.send(.created)
         case .success(.failed(let refusal)): fail(refusal)
+        case .success(.stepFailed(let failure)): fail(describe(failure))
         case .success: failGuest("the agent gave a wrong answer")
         case .failure(let error): fail(error)
         }
@@ -256,6 +275,7 @@ final class Supervisor {
             // An end that overtook the answer.
             if let exit { containerExited(exit) }
         case .success(.failed(let refusal)): fail(refusal)
+        case .success(.stepFailed(let failure)): fail(describe(failure))
         case .success: failGuest("the agent gave a wrong answer")
         case .failure(let error): fail(error)
         }
@@ -335,6 +355,10 @@ final class Supervisor {
         var error = RuntimeError(description)
         error.console = console.last
         fail(error)
+    }
+
+    private func describe(_ failure: StepFailure) -> Failure {
+        plan?.failure(failure) ?? Failure(kind: .guest, message: "step \(failure.step) failed without a plan")
     }
 
     private func fail(_ refusal: Failure) {

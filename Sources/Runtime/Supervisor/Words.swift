@@ -50,14 +50,12 @@ extension Mount {
     var isRecursive: Bool { parsedOptions.setFlags.contains(.recursive) }
 }
 
-/// config.json as the guest gets it.
-enum GuestSpec {
-    /// Without what only the host acts on: the guest was made in the size of the cpuset, whose numbers are the host's.
-    static func bytes(_ spec: Spec) -> [UInt8] {
-        var spec = spec
-        spec.annotations = [:]
-        spec.linux?.resources?.cpu?.cpus = ""
-        spec.linux?.resources?.cpu?.mems = ""
-        return spec.json.bytes()
+extension Spec {
+    /// The limits of the cgroup in the guest: the guest was made in the size of the cpuset, whose numbers are the host's.
+    var guestResources: Linux.Resources {
+        var resources = linux?.resources ?? Linux.Resources()
+        resources.cpu?.cpus = ""
+        resources.cpu?.mems = ""
+        return resources
     }
 }

@@ -3,7 +3,6 @@ import CLinux
 import Cgroup
 import Jail
 import LinuxSys
-import OCISpec
 
 extension Agent {
     /// Begins to make a container. nil: it goes on, and is answered when it is ready.
@@ -21,23 +20,19 @@ extension Agent {
     }
 
     private func make(_ create: CreateContainer, request: UInt32) throws(Failure) {
-        let spec = try Self.spec(create.spec)
         let share = try mountShare(create.shareTag)
         made += 1
         let root = "\(World.directory)/root/\(made)"
-        var terminal: TerminalSize?
-        if case .terminal(_, let rows, let columns) = create.stdio {
-            terminal = TerminalSize(rows: rows, columns: columns)
+        let plan: FlatPlan
+        do throws(WireError) {
+            plan = try FlatPlan(create.plan, share: share, root: root)
+        } catch {
+            throw Failure(kind: .guest, message: "the plan could not be read: \(error)")
         }
-        var binds: [Int: String] = [:]
-        for bind in create.binds { binds[Int(bind.mount)] = bind.path }
-        let place = JailPlace(share: share, rootfs: create.rootfs, root: root, binds: binds, terminal: terminal)
-        var plan: JailPlan
-        do throws(SpecError) { plan = try JailPlan(spec, in: place) } catch { throw Self.failure(error) }
         GuestConsole.trace("plan")
         if !plan.hasMountNamespace { World.makeForSharing() }
-        giveNetwork(&plan)
-        let cgroup = try makeCgroup(spec, container: create.container)
+        giveNetwork(plan)
+        let cgroup = try makeCgroup(create)
         GuestConsole.trace("cgroup")
         do throws(Errno) {
             _ = try once { mkdir(root, 0o700) }
@@ -63,7 +58,7 @@ extension Agent {
 
     /// The first container that wants a network of its own gets the guest's: nothing of the guest's uses it, and making
     /// another takes some 10 ms of a start under emulation. No other container that wants its own gets it from then on.
-    private func giveNetwork(_ plan: inout JailPlan) {
+    private func giveNetwork(_ plan: FlatPlan) {
         guard plan.hasNetworkNamespace else {
             World.makeNetwork()
             networkIsGiven = true
@@ -81,9 +76,9 @@ extension Agent {
 
     /// The host's changes in binds are to be seen by those who watch them.
     private func watchBinds(_ create: CreateContainer, in share: String) {
-        if create.binds.isEmpty { return }
+        if create.watched.isEmpty { return }
         scanners.append(
-            WatchScanner(loop, share: share, trees: create.binds.map { $0.path }) { [self] in
+            WatchScanner(loop, share: share, trees: create.watched) { [self] in
                 reply(.watching($0), to: 0)
             })
     }
@@ -92,19 +87,6 @@ extension Agent {
         containers[id] = nil
         GuestConsole.trace("gone")
         if let exit { reply(.exited(exit), to: 0) }
-    }
-
-    /// The host has validated it, and the guest need not do so again: it trusts the host.
-    private static func spec(_ bytes: [UInt8]) throws(Failure) -> Spec {
-        do throws(SpecError) {
-            return try Spec.parse(bytes)
-        } catch {
-            throw failure(error)
-        }
-    }
-
-    private static func failure(_ error: SpecError) -> Failure {
-        Failure(kind: .container, message: "config.json: \(error)")
     }
 
     private func mountShare(_ tag: String) throws(Failure) -> String {
@@ -123,22 +105,15 @@ extension Agent {
         return path
     }
 
-    private func makeCgroup(_ spec: Spec, container: String) throws(Failure) -> Cgroup {
-        let settings: [CgroupSetting]
-        do throws(SpecError) {
-            settings = try CgroupSettings.of(spec.linux?.resources ?? Linux.Resources())
-        } catch {
-            throw Self.failure(error)
-        }
-        let names = CgroupPath.names(cgroupsPath: spec.linux?.cgroupsPath ?? "", container: container)
+    private func makeCgroup(_ create: CreateContainer) throws(Failure) -> Cgroup {
         let cgroup: Cgroup
         do throws(Errno) {
-            cgroup = try cgroups.make(names)
+            cgroup = try cgroups.make(create.cgroup)
         } catch {
-            throw Failure(kind: .container, message: "cgroup /\(names.joined(separator: "/")): \(error.words)")
+            throw Failure(kind: .container, message: "cgroup /\(create.cgroup.joined(separator: "/")): \(error.words)")
         }
         do throws(CgroupError) {
-            try cgroup.apply(settings)
+            try cgroup.apply(create.settings)
         } catch {
             cgroup.remove()
             throw Failure(kind: .container, message: "\(error)")

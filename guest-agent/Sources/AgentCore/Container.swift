@@ -31,7 +31,7 @@ final class Container {
     let channels: Channels
     private let loop: EventLoop
     private let cgroup: Cgroup
-    private let plan: JailPlan
+    private let plan: FlatPlan
     private let callbacks: Callbacks
     private var child: JailChild?
     private var childWatch: EventLoop.Token = 0
@@ -45,7 +45,7 @@ final class Container {
     private var patience: UInt64 = 0
 
     init(
-        _ request: UInt32, id: String, plan: JailPlan, channels: Channels, cgroup: Cgroup, loop: EventLoop,
+        _ request: UInt32, id: String, plan: FlatPlan, channels: Channels, cgroup: Cgroup, loop: EventLoop,
         callbacks: Callbacks
     ) throws(Errno) {
         self.id = id
@@ -75,7 +75,7 @@ final class Container {
             guard try channels.attach(stream, remote) else { return false }
             answerIfMade()
         } catch {
-            discard(Failure(kind: .guest, message: "stdio stream \(stream): \(error)"))
+            discard(.guest("stdio stream \(stream): \(error)"))
         }
         return true
     }
@@ -85,7 +85,7 @@ final class Container {
         do throws(Errno) {
             while let child, let event = try child.next() { try handle(event) }
         } catch {
-            discard(Failure(kind: .guest, message: "the container's first process: \(error)"))
+            discard(.guest("the container's first process: \(error)"))
         }
     }
 
@@ -99,14 +99,14 @@ final class Container {
             // The process exists and ends by itself; its end is told as any other's.
             phase = .running
             forgetChild()
-            callbacks.answer(request, .failed(failure))
-        case (.failed(let failure), _): discard(failure)
+            callbacks.answer(request, .stepFailed(failure))
+        case (.failed(let failure), _): discard(.stepFailed(failure))
         case (.closed, .starting(let request)):
             phase = .running
             forgetChild()
             callbacks.answer(request, .done)
         case (.closed, .making):
-            discard(Failure(kind: .container, message: "the container's first process died while it was being made"))
+            discard(.guest("the container's first process died while it was being made"))
         case (.closed, _): forgetChild()
         case (.ready, _): break
         }
@@ -124,12 +124,12 @@ final class Container {
         guard case .making = phase else { return }
         let missing = channels.missing.map(String.init).joined(separator: ", ")
         let reason = missing.isEmpty ? "it took more than 10 s" : "the host did not open its streams (\(missing))"
-        discard(Failure(kind: .guest, message: "creating the container: \(reason)"))
+        discard(.guest("creating the container: \(reason)"))
     }
 
     /// Gives the container up before it was started.
-    private func discard(_ failure: Failure) {
-        if case .making(let request) = phase { callbacks.answer(request, .failed(failure)) }
+    private func discard(_ failure: GuestMessage) {
+        if case .making(let request) = phase { callbacks.answer(request, failure) }
         phase = .discarded
         loop.cancel(hope)
         forgetChild()
@@ -195,7 +195,7 @@ final class Container {
             }
         patience = Clock.monotonicNanoseconds() &+ 10_000_000_000
         // The first process of a pid namespace is reaped after all others in it.
-        if !plan.hasPidNamespace { killAll() }
+        if !plan.hasPIDNamespace { killAll() }
         waitForOthers()
     }
 
@@ -235,5 +235,12 @@ final class Container {
         // With a mount namespace of its own its mounts went with it.
         if !plan.hasMountNamespace { umount2(plan.root, CInt(MNT_DETACH)) }
         rmdir(plan.root)
+    }
+}
+
+extension GuestMessage {
+    /// The guest is at fault.
+    fileprivate static func guest(_ message: String) -> GuestMessage {
+        .failed(Failure(kind: .guest, message: message))
     }
 }

@@ -1,7 +1,6 @@
 import CLinux
 import Cgroup
 import LinuxSys
-import OCISpec
 
 /// The guest's own file systems, limits and kernel parameters.
 ///
@@ -93,15 +92,14 @@ enum World {
     /// room, as a server's init does.
     private static func raiseLimits() {
         let unlimited = rlim_t.max
-        let limits: [(String, rlim_t, rlim_t)] = [
-            ("RLIMIT_NOFILE", 1024, 1_048_576), ("RLIMIT_NPROC", unlimited, unlimited),
-            ("RLIMIT_CORE", 0, unlimited), ("RLIMIT_MEMLOCK", 8 << 20, unlimited),
+        let limits: [(__rlimit_resource, rlim_t, rlim_t)] = [
+            (RLIMIT_NOFILE, 1024, 1_048_576), (__RLIMIT_NPROC, unlimited, unlimited), (RLIMIT_CORE, 0, unlimited),
+            (__RLIMIT_MEMLOCK, 8 << 20, unlimited),
         ]
-        for (name, soft, hard) in limits {
-            guard let resource = RlimitResource.number(of: name) else { continue }
+        for (resource, soft, hard) in limits {
             var limit = rlimit(rlim_cur: soft, rlim_max: hard)
-            if setrlimit(__rlimit_resource_t(UInt32(resource)), &limit) != 0 {
-                GuestConsole.say("\(name): \(Errno.current)")
+            if setrlimit(__rlimit_resource_t(resource.rawValue), &limit) != 0 {
+                GuestConsole.say("limit \(resource.rawValue): \(Errno.current)")
             }
         }
     }

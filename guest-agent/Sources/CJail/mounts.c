@@ -67,7 +67,7 @@ int room_attach_rootfs(const struct cjail_plan *plan) {
 static int bind_shared(const struct cjail_plan *plan, const struct cjail_op *op, int root) {
     int source = open_shared(plan, op->source);
     if (source < 0) return -1;
-    int tree = room_open_tree(source, (op->option & CJAIL_RECURSIVE) != 0);
+    int tree = room_open_tree(source, op->option != 0);
     int target = tree < 0 ? -1 : room_open(root, op->target, is_directory(source) ? ROOM_DIRECTORY : ROOM_FILE);
     int result = target < 0 ? -1 : attach(tree, target, op);
     room_close(source);

@@ -41,9 +41,9 @@ int room_symlink(const struct cjail_op *op, int root) {
     const char *name;
     int parent = room_parent(root, op->target, buffer, &name);
     if (parent < 0) return -1;
-    if (op->option & CJAIL_REPLACE) unlinkat(parent, name, 0);
+    if (op->option) unlinkat(parent, name, 0);
     int result = symlinkat(op->source, parent, name);
-    if (result < 0 && errno == EEXIST && !(op->option & CJAIL_REPLACE)) result = 0;
+    if (result < 0 && errno == EEXIST && !op->option) result = 0;
     room_close(parent);
     return result;
 }

@@ -1,27 +1,51 @@
+import AgentProtocol
 import CJail
 import CLinux
-import OCISpec
 
-/// A plan as C has it: structs, strings and arrays at fixed addresses, freed with this object. The one place of the
-/// agent that handles pointers.
-final class FlatPlan {
+/// A plan as C has it: structs, strings and arrays at fixed addresses, freed with this object. Texts stay where they lie
+/// in the host's message. The one place of the agent that handles pointers.
+public final class FlatPlan {
     private var allocations: [UnsafeMutableRawPointer] = []
-    private(set) var plan = cjail_plan()
+    private var plan = cjail_plan()
+    /// A copy of the host's message.
+    private let bytes: UnsafeMutablePointer<UInt8>
+    /// Where the rootfs is mounted in the guest.
+    public let root: String
 
-    init(_ source: JailPlan) {
-        plan.namespaces = source.namespaces
+    /// Lays out what the host sent (`JailPlan.encoded`). `share` is where the share is mounted, `root` a directory to
+    /// mount the rootfs on.
+    public init(_ message: [UInt8], share: String, root: String) throws(WireError) {
+        bytes = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, message.count))
+        bytes.initialize(from: message, count: message.count)
+        self.root = root
         plan.cgroup = -1
-        plan.share = UnsafePointer(string(source.share))
-        plan.rootfs = UnsafePointer(string(source.rootfs))
-        plan.root = UnsafePointer(string(source.root))
-        plan.root_readonly = source.rootReadOnly ? 1 : 0
-        plan.root_propagation = UInt64(source.rootPropagation.rawValue)
-        plan.ops = UnsafePointer(array(source.operations.map(flatten)))
-        plan.op_count = source.operations.count
-        flatten(source.process)
+        plan.share = UnsafePointer(copy(share))
+        plan.root = UnsafePointer(copy(root))
+        var reader = WireReader(message[...])
+        plan.namespaces = try reader.integer()
+        plan.rootfs = try text(&reader, "rootfs")
+        plan.root_readonly = try reader.bool("rootReadOnly") ? 1 : 0
+        plan.root_propagation = try reader.integer()
+        plan.op_count = try reader.count("operations")
+        plan.ops = UnsafePointer(
+            try array(plan.op_count, of: cjail_op()) { () throws(WireError) in try operation(&reader) })
+        try readProcess(&reader)
+        try reader.finish()
     }
 
-    deinit { for allocation in allocations { free(allocation) } }
+    deinit {
+        bytes.deallocate()
+        for allocation in allocations { free(allocation) }
+    }
+
+    /// Whether its mounts vanish by themselves.
+    public var hasMountNamespace: Bool { plan.namespaces & NamespaceFlag.mount != 0 }
+    /// Whether its processes all end with the first one.
+    public var hasPIDNamespace: Bool { plan.namespaces & NamespaceFlag.pid != 0 }
+    public var hasNetworkNamespace: Bool { plan.namespaces & NamespaceFlag.network != 0 }
+
+    /// Has the child keep the network namespace that it is made in, as its own.
+    public func keepNetwork() { plan.namespaces &= ~NamespaceFlag.network }
 
     /// Makes the child; `stdio` and `cgroup` are descriptors, -1 for none.
     func spawn(stdio: (CInt, CInt, CInt), cgroup: CInt, sync: CInt) -> pid_t {
@@ -30,97 +54,88 @@ final class FlatPlan {
         return cjail_spawn(&plan, sync)
     }
 
-    private func flatten(_ process: JailProcess) {
-        plan.arguments = UnsafePointer(array(process.arguments.map(string) + [nil]))
+    private func readProcess(_ reader: inout WireReader) throws(WireError) {
+        plan.arguments = UnsafePointer(try texts(&reader, "arguments", spare: 1))
         // The free slot behind the end is for HOME.
-        plan.environment = array(process.environment.map(string) + [nil, nil])
-        plan.cwd = UnsafePointer(string(process.cwd))
-        if let terminal = process.terminal {
-            plan.terminal = 1
-            plan.rows = terminal.rows
-            plan.columns = terminal.columns
-        }
-        plan.uid = process.uid
-        plan.gid = process.gid
-        plan.groups = UnsafePointer(array(process.groups))
-        plan.group_count = process.groups.count
-        if let umask = process.umask {
+        plan.environment = try texts(&reader, "environment", spare: 2)
+        plan.cwd = try text(&reader, "cwd")
+        plan.terminal = try reader.bool("terminal") ? 1 : 0
+        plan.rows = try reader.integer()
+        plan.columns = try reader.integer()
+        plan.uid = try reader.integer()
+        plan.gid = try reader.integer()
+        plan.group_count = try reader.count("groups", limit: WireLimit.arguments)
+        plan.groups = UnsafePointer(
+            try array(plan.group_count, of: UInt32(0)) { () throws(WireError) in try reader.integer() })
+        if let umask: UInt32 = try reader.optional("umask") {
             plan.has_umask = 1
             plan.umask = umask
         }
-        plan.no_new_privileges = process.noNewPrivileges ? 1 : 0
-        plan.bounding = process.capabilities.bounding.rawValue
-        plan.effective = process.capabilities.effective.rawValue
-        plan.permitted = process.capabilities.permitted.rawValue
-        plan.inheritable = process.capabilities.inheritable.rawValue
-        plan.ambient = process.capabilities.ambient.rawValue
-        let limits = process.limits.map { cjail_limit(resource: $0.resource, soft: $0.soft, hard: $0.hard) }
-        plan.limits = UnsafePointer(array(limits))
-        plan.limit_count = limits.count
+        plan.no_new_privileges = try reader.bool("noNewPrivileges") ? 1 : 0
+        plan.bounding = try reader.integer()
+        plan.effective = try reader.integer()
+        plan.permitted = try reader.integer()
+        plan.inheritable = try reader.integer()
+        plan.ambient = try reader.integer()
+        plan.limit_count = try reader.count("limits")
+        plan.limits = UnsafePointer(
+            try array(plan.limit_count, of: cjail_limit()) { () throws(WireError) in
+                cjail_limit(resource: try reader.integer(), soft: try reader.integer(), hard: try reader.integer())
+            })
     }
 
-    private func flatten(_ operation: JailOperation) -> cjail_op {
+    private func operation(_ reader: inout WireReader) throws(WireError) -> cjail_op {
         var op = cjail_op()
-        op.target = UnsafePointer(string(operation.target))
-        op.attr_set = operation.attributes.set.rawValue
-        op.attr_clear = operation.attributes.clear.rawValue
-        op.rattr_set = operation.attributes.recursiveSet.rawValue
-        op.rattr_clear = operation.attributes.recursiveClear.rawValue
-        switch operation.action {
-        case .mount(let fileSystem): set(&op, CJAIL_OP_MOUNT, fileSystem)
-        case .copyUp(let fileSystem): set(&op, CJAIL_OP_COPY_UP, fileSystem)
-        case .bind(let source, let recursive):
-            set(&op, CJAIL_OP_BIND, source)
-            op.option = recursive ? UInt32(CJAIL_RECURSIVE) : 0
-        case .remount(let flags, let data):
-            set(&op, CJAIL_OP_REMOUNT)
-            op.flags = UInt64(flags.rawValue)
-            op.data = UnsafePointer(string(data))
-        case .attributes: set(&op, CJAIL_OP_ATTRIBUTES)
-        case .propagation(let flags):
-            set(&op, CJAIL_OP_PROPAGATION)
-            op.flags = UInt64(flags.rawValue)
-        case .device(let node):
-            set(&op, CJAIL_OP_DEVICE)
-            op.mode = node.mode
-            op.rdev = node.device
-            op.uid = node.uid
-            op.gid = node.gid
-        case .symlink(let destination, let replacing):
-            set(&op, CJAIL_OP_SYMLINK, destination)
-            op.option = replacing ? UInt32(CJAIL_REPLACE) : 0
-        case .mask: set(&op, CJAIL_OP_MASK)
-        case .readOnly: set(&op, CJAIL_OP_READONLY)
-        case .sysctl(let value): set(&op, CJAIL_OP_SYSCTL, value)
-        case .loopback: set(&op, CJAIL_OP_LOOPBACK)
-        case .hostname(let name): set(&op, CJAIL_OP_HOSTNAME, name)
-        case .domainname(let name): set(&op, CJAIL_OP_DOMAINNAME, name)
-        case .oomScore(let score): set(&op, CJAIL_OP_OOM_SCORE, String(score))
-        }
+        op.kind = try reader.integer()
+        op.option = try reader.bool("option") ? 1 : 0
+        op.flags = try reader.integer()
+        op.attr_set = try reader.integer()
+        op.attr_clear = try reader.integer()
+        op.rattr_set = try reader.integer()
+        op.rattr_clear = try reader.integer()
+        op.rdev = try reader.integer()
+        op.mode = try reader.integer()
+        op.uid = try reader.integer()
+        op.gid = try reader.integer()
+        op.source = try text(&reader, "source")
+        op.target = try text(&reader, "target")
+        op.type = try text(&reader, "type")
+        op.data = try text(&reader, "data")
         return op
     }
 
-    private func set(_ op: inout cjail_op, _ kind: cjail_op_kind, _ source: String = "") {
-        op.kind = kind.rawValue
-        op.source = UnsafePointer(string(source))
+    private func text(_ reader: inout WireReader, _ field: String, limit: Int = WireLimit.text) throws(WireError)
+        -> UnsafePointer<CChar>
+    {
+        let offset = try reader.terminated(field, limit: limit)
+        return UnsafeRawPointer(bytes + offset).assumingMemoryBound(to: CChar.self)
     }
 
-    private func set(_ op: inout cjail_op, _ kind: cjail_op_kind, _ fileSystem: JailOperation.FileSystem) {
-        set(&op, kind, fileSystem.source)
-        op.type = UnsafePointer(string(fileSystem.type))
-        op.flags = UInt64(fileSystem.flags.rawValue)
-        op.data = UnsafePointer(string(fileSystem.data))
+    /// Pointers to texts, then `spare` times NULL.
+    private func texts(_ reader: inout WireReader, _ field: String, spare: Int) throws(WireError)
+        -> UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+    {
+        let count = try reader.count(field, limit: WireLimit.arguments)
+        var left = count
+        return try array(count + spare, of: nil) { () throws(WireError) in
+            guard left > 0 else { return nil }
+            left -= 1
+            return UnsafeMutablePointer(mutating: try text(&reader, field, limit: WireLimit.argument))
+        }
     }
 
-    private func string(_ text: String) -> UnsafeMutablePointer<CChar>? {
+    private func array<Element>(
+        _ count: Int, of empty: Element, _ next: () throws(WireError) -> Element
+    ) throws(WireError) -> UnsafeMutablePointer<Element> {
+        let elements = UnsafeMutablePointer<Element>.allocate(capacity: max(1, count))
+        elements.initialize(repeating: empty, count: max(1, count))
+        allocations.append(UnsafeMutableRawPointer(elements))
+        for index in 0..<count { elements[index] = try next() }
+        return elements
+    }
+
+    private func copy(_ text: String) -> UnsafeMutablePointer<CChar>? {
         guard let copy = strdup(text) else { return nil }
-        allocations.append(UnsafeMutableRawPointer(copy))
-        return copy
-    }
-
-    private func array<Element>(_ elements: [Element]) -> UnsafeMutablePointer<Element> {
-        let copy = UnsafeMutablePointer<Element>.allocate(capacity: max(1, elements.count))
-        copy.initialize(from: elements, count: elements.count)
         allocations.append(UnsafeMutableRawPointer(copy))
         return copy
     }

@@ -10,13 +10,12 @@ public final class JailChild {
         /// All is done but exec. The time is CLOCK_BOOTTIME, when the rootfs had been mounted.
         case ready(rootfsMounted: UInt64)
         case terminal(SharedDescriptor)
-        case failed(Failure)
+        case failed(StepFailure)
         /// The child has let go of the socket: by exec if it was `ready`, else it is dead.
         case closed
     }
 
     public let pid: pid_t
-    private let plan: JailPlan
     private let socket: FileDescriptor
 
     /// The descriptor to watch for reading.
@@ -24,13 +23,12 @@ public final class JailChild {
 
     /// Makes the child. `stdio` are the container's ends, nil is /dev/null; `cgroup` is the directory of its cgroup.
     public init(
-        _ plan: JailPlan, stdin: CInt?, stdout: CInt?, stderr: CInt?, cgroup: CInt?
+        _ plan: FlatPlan, stdin: CInt?, stdout: CInt?, stderr: CInt?, cgroup: CInt?
     ) throws(Errno) {
         let (ours, theirs) = try Sockets.pair(.packets).split()
-        self.plan = plan
         socket = FileDescriptor(owning: ours)
         let childSide = FileDescriptor(owning: theirs)
-        pid = FlatPlan(plan).spawn(
+        pid = plan.spawn(
             stdio: (stdin ?? -1, stdout ?? -1, stderr ?? -1), cgroup: cgroup ?? -1, sync: childSide.raw)
         if pid < 0 { throw Errno.current }
     }
@@ -50,7 +48,8 @@ public final class JailChild {
         case CJAIL_READY: return .ready(rootfsMounted: report.rootfs_mounted)
         case CJAIL_TERMINAL where descriptor >= 0:
             return .terminal(SharedDescriptor(FileDescriptor(owning: descriptor)))
-        default: return .failed(plan.failure(report))
+        default:
+            return .failed(StepFailure(step: report.step, index: report.op, errno: report.error))
         }
     }
 

@@ -1,5 +1,6 @@
 import AgentProtocol
 import CLinux
+import JailCompiler
 import LinuxSys
 import OCISpec
 
@@ -69,8 +70,9 @@ final class TestContainer {
     /// Makes, starts and awaits it; what it writes to stdout and stderr is at most a pipe full.
     func run(_ spec: Spec, binds: [Int: String] = [:]) throws -> Result {
         let place = JailPlace(
-            share: directory + "/share", rootfs: "rootfs", root: directory + "/mount", binds: binds,
+            rootfs: "rootfs", binds: binds,
             terminal: spec.process?.terminal == true ? TerminalSize(rows: 33, columns: 77) : nil)
+        let plan = try JailPlan(spec, in: place)
         var fds: [CInt] = [-1, -1]
         _ = try once { pipe(&fds) }
         let reader = FileDescriptor(owning: fds[0])
@@ -79,7 +81,8 @@ final class TestContainer {
         do {
             let writer = FileDescriptor(owning: fds[1])
             child = try JailChild(
-                try JailPlan(spec, in: place), stdin: nil, stdout: writer.raw, stderr: writer.raw, cgroup: nil)
+                try FlatPlan(plan.encoded, share: directory + "/share", root: directory + "/mount"), stdin: nil,
+                stdout: writer.raw, stderr: writer.raw, cgroup: nil)
         }
         var result = Result()
         var terminal: SharedDescriptor?
@@ -92,7 +95,7 @@ final class TestContainer {
             switch event {
             case .ready: try child.proceed()
             case .terminal(let master): terminal = master
-            case .failed(let failure): result.failure = failure
+            case .failed(let failure): result.failure = plan.failure(failure)
             case .closed: isClosed = true
             }
         }

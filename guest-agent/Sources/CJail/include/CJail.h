@@ -1,7 +1,7 @@
 // Everything between clone and exec of a container's first process.
 //
-// The agent (Swift) compiles config.json into a flat plan; the child that cjail_spawn makes carries it out, in order,
-// and reports over a socket. It is C because a forked Swift runtime is no place to be in, and because the steps are
+// The host compiles config.json into a plan, the agent (Swift) lays it out; the child that cjail_spawn makes carries it
+// out, in order, and reports over a socket. It is C because a forked Swift runtime is no place to be in, and because the steps are
 // system calls and nothing else. The child never returns: it execs or leaves by _exit.
 #ifndef CJAIL_H
 #define CJAIL_H
@@ -10,16 +10,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-// One step of the file system's making. Destinations are paths in the container; they are resolved inside its root
+// One step of the file system's making. The numbers are those of AgentProtocol's JailOperationKind. Destinations are paths in the container; they are resolved inside its root
 // (openat2, RESOLVE_IN_ROOT), so that no symlink of the image leads out of it. Steps run in the plan's order.
 enum cjail_op_kind {
     CJAIL_OP_MOUNT = 1,     // a new file system: type, source, flags, data; attributes
-    CJAIL_OP_BIND,          // source (below plan.share) on target: CJAIL_RECURSIVE, attributes
+    CJAIL_OP_BIND,          // source (below plan.share) on target; option: recursively; attributes
     CJAIL_OP_REMOUNT,       // flags and data of what is mounted at target
     CJAIL_OP_ATTRIBUTES,    // attributes of what is mounted at target
     CJAIL_OP_PROPAGATION,   // flags (MS_SHARED and the like, MS_REC) of the mount at target
     CJAIL_OP_DEVICE,        // mknod: mode, rdev, uid, gid
-    CJAIL_OP_SYMLINK,       // target -> source; what exists is left alone, but with CJAIL_REPLACE
+    CJAIL_OP_SYMLINK,       // target -> source; option: in the place of what exists, which else is left alone
     CJAIL_OP_COPY_UP,       // tmpfs at target, filled with what the directory held: flags, data
     CJAIL_OP_MASK,          // an empty, read-only thing over target, if there is something
     CJAIL_OP_READONLY,      // target read-only, if there is something
@@ -30,11 +30,9 @@ enum cjail_op_kind {
     CJAIL_OP_OOM_SCORE,     // source, to /proc/self/oom_score_adj
 };
 
-enum { CJAIL_REPLACE = 1, CJAIL_RECURSIVE = 2 };
-
 struct cjail_op {
     uint32_t kind;
-    uint32_t option;      // CJAIL_REPLACE, CJAIL_RECURSIVE
+    uint32_t option;      // 0 or 1; see the kinds
     const char *source;
     const char *target;
     const char *type;
@@ -84,7 +82,7 @@ struct cjail_plan {
     uint64_t bounding, effective, permitted, inheritable, ambient;
 };
 
-// Where the child is, or what it failed at.
+// Where the child is, or what it failed at. The numbers are those of AgentProtocol's JailStep.
 enum cjail_step {
     CJAIL_STEP_NAMESPACES = 1,
     CJAIL_STEP_ROOTFS,
@@ -97,7 +95,7 @@ enum cjail_step {
     CJAIL_STEP_CAPABILITIES,
     CJAIL_STEP_GROUPS,
     CJAIL_STEP_USER,
-    CJAIL_STEP_LOOKUP,     // the program is not there or not executable; report.found: its path, if it has one
+    CJAIL_STEP_LOOKUP,     // the program is not there or not executable
     CJAIL_STEP_SYNC,
     CJAIL_STEP_EXEC,
 };

@@ -1,36 +1,27 @@
+import AgentProtocol
 import OCISpec
 
-/// What the guest adds to a configuration: where things are.
+/// What the sandbox adds to a configuration: where things are.
 public struct JailPlace: Equatable, Sendable {
-    /// Where the share is mounted.
-    public var share: String
     /// The rootfs, below the share.
     public var rootfs: String
-    /// The directory of the guest to mount it on.
-    public var root: String
     /// Where the sources of bind mounts are, below the share; by their index in `mounts`.
     public var binds: [Int: String]
     /// nil: no terminal.
     public var terminal: TerminalSize?
 
-    public init(
-        share: String, rootfs: String, root: String, binds: [Int: String] = [:], terminal: TerminalSize? = nil
-    ) {
-        self.share = share
+    public init(rootfs: String, binds: [Int: String] = [:], terminal: TerminalSize? = nil) {
         self.rootfs = rootfs
-        self.root = root
         self.binds = binds
         self.terminal = terminal
     }
 }
 
 extension JailPlan {
-    /// Compiles a configuration into the steps that make the container; `spec` has passed `validate()`, on the host.
+    /// Compiles a configuration into the steps that make the container; `spec` has passed `validate()`.
     public init(_ spec: Spec, in place: JailPlace) throws(SpecError) {
         guard let process = spec.process else { throw SpecError(path: "process", message: "is missing") }
-        self.init(
-            share: place.share, rootfs: place.rootfs, root: place.root,
-            process: try JailProcess(process, terminal: place.terminal))
+        self.init(rootfs: place.rootfs, process: try JailProcess(process, terminal: place.terminal))
         let linux = spec.linux ?? Linux()
         namespaces = try Self.namespaces(of: linux)
         rootReadOnly = spec.root?.readonly ?? false
@@ -93,47 +84,4 @@ extension JailPlan {
 
 extension JailOperation {
     static let loopback = JailOperation(.loopback, subject: "the loopback interface")
-}
-
-extension JailProcess {
-    init(_ process: Process, terminal: TerminalSize?) throws(SpecError) {
-        arguments = process.args
-        environment = process.env
-        cwd = process.cwd
-        self.terminal = terminal
-        uid = process.user.uid
-        gid = process.user.gid
-        groups = process.user.additionalGids
-        umask = process.user.umask.map { $0 & 0o777 }
-        noNewPrivileges = process.noNewPrivileges
-        capabilities = try process.capabilities?.sets() ?? CapabilitySets()
-        limits = []
-        for (index, limit) in process.rlimits.enumerated() {
-            guard let resource = limit.resource else {
-                throw SpecError(path: "process.rlimits[\(index)].type", message: "is unknown")
-            }
-            limits.append(Limit(resource: resource, soft: limit.soft, hard: limit.hard))
-        }
-    }
-}
-
-/// As Go's %q for what is printable, which is how runc shows paths and names.
-func quoted(_ text: String) -> String {
-    var result = "\""
-    for scalar in text.unicodeScalars {
-        switch scalar {
-        case "\"", "\\": result += "\\\(scalar)"
-        case "\n": result += "\\n"
-        case "\t": result += "\\t"
-        case "\r": result += "\\r"
-        default:
-            if scalar.value < 0x20 || scalar.value == 0x7f {
-                let digits = String(scalar.value, radix: 16)
-                result += "\\x" + (digits.utf8.count < 2 ? "0" : "") + digits
-            } else {
-                result.unicodeScalars.append(scalar)
-            }
-        }
-    }
-    return result + "\""
 }

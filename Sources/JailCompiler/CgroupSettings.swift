@@ -1,18 +1,5 @@
+import AgentProtocol
 import OCISpec
-
-/// One file of a cgroup and what to write to it.
-public struct CgroupSetting: Equatable, Sendable {
-    public var file: String
-    public var value: String
-    /// A kernel without the file may be content: what was asked for is what it does anyhow.
-    public var isOptional: Bool
-
-    public init(_ file: String, _ value: String, isOptional: Bool = false) {
-        self.file = file
-        self.value = value
-        self.isOptional = isOptional
-    }
-}
 
 /// Turns `linux.resources`, which speaks of cgroup v1, into files of cgroup v2, as runc does.
 public enum CgroupSettings {

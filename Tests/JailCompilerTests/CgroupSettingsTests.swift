@@ -1,7 +1,8 @@
+import AgentProtocol
 import OCISpec
 import Testing
 
-@testable import Cgroup
+@testable import JailCompiler
 
 @Suite struct CgroupSettingsTests {
     private func settings(_ change: (inout Linux.Resources) -> Void) throws -> [String: String] {

@@ -1,0 +1,51 @@
+/// Makes a container, ready to start: namespaces, mounts, cgroup, its init held before exec.
+public struct CreateContainer: Equatable, Sendable {
+    public var container: String
+    /// What the child does between clone and exec: a `JailPlan`, which the host compiles from config.json and the guest
+    /// lays out for its C child. This room does not look into it.
+    public var plan: [UInt8]
+    /// The virtio-fs tag of the share that holds the rootfs and the binds.
+    public var shareTag: String
+    /// The names of the cgroup's directories, outermost first.
+    public var cgroup: [String]
+    /// The cgroup's limits, in the order in which they are written.
+    public var settings: [CgroupSetting]
+    /// Directories of the share, below its root, whose files the host watches for the guest (inotify).
+    public var watched: [String]
+    public var stdio: Stdio
+
+    public init(
+        container: String, plan: [UInt8], shareTag: String, cgroup: [String], settings: [CgroupSetting] = [],
+        watched: [String] = [], stdio: Stdio
+    ) {
+        self.container = container
+        self.plan = plan
+        self.shareTag = shareTag
+        self.cgroup = cgroup
+        self.settings = settings
+        self.watched = watched
+        self.stdio = stdio
+    }
+
+    func write(to writer: inout WireWriter) {
+        writer.put(container)
+        writer.put(plan)
+        writer.put(shareTag)
+        writer.put(cgroup)
+        writer.put(UInt32(truncatingIfNeeded: settings.count))
+        for setting in settings { setting.write(to: &writer) }
+        writer.put(watched)
+        stdio.write(to: &writer)
+    }
+
+    init(from reader: inout WireReader) throws(WireError) {
+        container = try reader.text("container", limit: WireLimit.id)
+        plan = try reader.bytes("plan", limit: WireLimit.plan)
+        shareTag = try reader.text("shareTag", limit: 36)
+        cgroup = try reader.texts("cgroup")
+        settings = []
+        for _ in 0..<(try reader.count("settings")) { settings.append(try CgroupSetting(from: &reader)) }
+        watched = try reader.texts("watched")
+        stdio = try Stdio(from: &reader)
+    }
+}

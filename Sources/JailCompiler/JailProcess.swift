@@ -1,0 +1,56 @@
+import OCISpec
+
+/// The process to become.
+public struct JailProcess: Equatable, Sendable {
+    public struct Limit: Equatable, Sendable {
+        public var resource: Int32
+        public var soft: UInt64
+        public var hard: UInt64
+    }
+
+    public var arguments: [String]
+    public var environment: [String]
+    public var cwd: String
+    /// Rows and columns; nil: no terminal. Zero leaves the size to the kernel.
+    public var terminal: TerminalSize?
+    public var uid: UInt32
+    public var gid: UInt32
+    public var groups: [UInt32]
+    public var umask: UInt32?
+    public var noNewPrivileges: Bool
+    public var capabilities: CapabilitySets
+    public var limits: [Limit]
+}
+
+/// The size of a terminal, in characters.
+public struct TerminalSize: Equatable, Sendable {
+    public var rows: UInt16
+    public var columns: UInt16
+
+    public init(rows: UInt16, columns: UInt16) {
+        self.rows = rows
+        self.columns = columns
+    }
+}
+
+extension JailProcess {
+    init(_ process: Process, terminal: TerminalSize?) throws(SpecError) {
+        arguments = process.args
+        environment = process.env
+        cwd = process.cwd
+        self.terminal = terminal
+        uid = process.user.uid
+        gid = process.user.gid
+        groups = process.user.additionalGids
+        umask = process.user.umask.map { $0 & 0o777 }
+        noNewPrivileges = process.noNewPrivileges
+        capabilities = try process.capabilities?.sets() ?? CapabilitySets()
+        limits = []
+        for (index, limit) in process.rlimits.enumerated() {
+            guard let resource = limit.resource else {
+                throw SpecError(path: "process.rlimits[\(index)].type", message: "is unknown")
+            }
+            limits.append(Limit(resource: resource, soft: limit.soft, hard: limit.hard))
+        }
+    }
+}
