@@ -32,19 +32,17 @@ public struct CreateContainer: Equatable, Sendable {
         writer.put(plan)
         writer.put(shareTag)
         writer.put(cgroup)
-        writer.put(UInt32(truncatingIfNeeded: settings.count))
-        for setting in settings { setting.write(to: &writer) }
+        writer.put(settings)
         writer.put(watched)
         stdio.write(to: &writer)
     }
 
     init(from reader: inout WireReader) throws(WireError) {
-        container = try reader.text("container", limit: WireLimit.id)
+        container = try reader.container()
         plan = try reader.bytes("plan", limit: WireLimit.plan)
         shareTag = try reader.text("shareTag", limit: 36)
         cgroup = try reader.texts("cgroup")
-        settings = []
-        for _ in 0..<(try reader.count("settings")) { settings.append(try CgroupSetting(from: &reader)) }
+        settings = try reader.settings()
         watched = try reader.texts("watched")
         stdio = try Stdio(from: &reader)
     }

@@ -3,18 +3,25 @@ public enum GuestMessage: Equatable, Sendable {
     case hello(Hello)
     /// The request was carried out.
     case done
-    /// The answer to `create`.
+    /// The answer to `create` and `exec`.
     case created(Created)
+    case processes([ProcessEntry])
+    case contents([FileContents])
     case failed(Failure)
     /// A container's child could not carry out its plan.
     case stepFailed(StepFailure)
-    /// A container's init has ended. Every byte that it wrote has been handed to its streams, and the file systems are
-    /// synced.
-    case exited(ContainerExit)
+    /// A process of the host's has ended. Every byte that it wrote has been handed to its streams; if it is an init, the
+    /// file systems are synced too.
+    case exited(ProcessExit)
+    /// The kernel has killed a process of this container for want of memory, `count` times by now.
+    case outOfMemory(container: String, count: UInt64)
     /// What a tree's watched files are has changed.
     case watching(WatchedFiles)
 
-    private enum Kind: UInt8 { case hello = 129, done, created, failed, exited, watching, stepFailed }
+    private enum Kind: UInt8 {
+        case hello = 129
+        case done, created, failed, exited, watching, stepFailed, processes, contents, outOfMemory
+    }
 
     public func frame(request: UInt32) -> Frame {
         var writer = WireWriter()
@@ -31,6 +38,18 @@ public enum GuestMessage: Equatable, Sendable {
         case .failed(let failure):
             kind = .failed
             failure.write(to: &writer)
+        case .processes(let entries):
+            kind = .processes
+            writer.put(UInt32(truncatingIfNeeded: entries.count))
+            for entry in entries { entry.write(to: &writer) }
+        case .contents(let files):
+            kind = .contents
+            writer.put(UInt32(truncatingIfNeeded: files.count))
+            for file in files { file.write(to: &writer) }
+        case .outOfMemory(let container, let count):
+            kind = .outOfMemory
+            writer.put(container)
+            writer.put(count)
         case .stepFailed(let failure):
             kind = .stepFailed
             failure.write(to: &writer)
@@ -52,8 +71,17 @@ public enum GuestMessage: Equatable, Sendable {
         case .done: self = .done
         case .created: self = .created(try Created(from: &reader))
         case .failed: self = .failed(try Failure(from: &reader))
+        case .processes:
+            var entries: [ProcessEntry] = []
+            for _ in 0..<(try reader.count("processes")) { entries.append(try ProcessEntry(from: &reader)) }
+            self = .processes(entries)
+        case .contents:
+            var files: [FileContents] = []
+            for _ in 0..<(try reader.count("contents")) { files.append(try FileContents(from: &reader)) }
+            self = .contents(files)
+        case .outOfMemory: self = .outOfMemory(container: try reader.container(), count: try reader.integer())
         case .stepFailed: self = .stepFailed(try StepFailure(from: &reader))
-        case .exited: self = .exited(try ContainerExit(from: &reader))
+        case .exited: self = .exited(try ProcessExit(from: &reader))
         case .watching: self = .watching(try WatchedFiles(from: &reader))
         }
         try reader.finish()
@@ -87,11 +115,11 @@ public struct Hello: Equatable, Sendable {
     }
 }
 
-/// A container that is ready to start.
+/// A container that is ready to start, or a process that runs.
 public struct Created: Equatable, Sendable {
-    /// The init's pid in the guest.
+    /// The process's pid in the guest.
     public var pid: UInt32
-    /// The guest's CLOCK_BOOTTIME when the rootfs was mounted, in nanoseconds.
+    /// The guest's CLOCK_BOOTTIME when the rootfs was mounted, in nanoseconds; 0 if none was.
     public var rootfsMounted: UInt64
 
     public init(pid: UInt32, rootfsMounted: UInt64) {
@@ -144,38 +172,5 @@ public struct Failure: Error, Equatable, Sendable {
         self.kind = kind
         // A cut in the middle of a character, or whatever a hostile guest sends, is repaired and not refused.
         message = String(decoding: try reader.bytes("message", limit: WireLimit.text), as: UTF8.self)
-    }
-}
-
-/// How a container's init ended.
-public struct ContainerExit: Equatable, Sendable {
-    public var container: String
-    /// Set: the signal that ended it (1 to 64). Else it exited with `code`.
-    public var signal: UInt8?
-    /// 0 to 255.
-    public var code: UInt8
-    /// A process of the container was killed for want of memory (cgroup `memory.events`, `oom_kill`).
-    public var oomKilled: Bool
-
-    public init(container: String, signal: UInt8?, code: UInt8, oomKilled: Bool) {
-        self.container = container
-        self.signal = signal
-        self.code = code
-        self.oomKilled = oomKilled
-    }
-
-    func write(to writer: inout WireWriter) {
-        writer.put(container)
-        writer.put(signal)
-        writer.put(code)
-        writer.put(oomKilled)
-    }
-
-    init(from reader: inout WireReader) throws(WireError) {
-        container = try reader.text("container", limit: WireLimit.id)
-        signal = try reader.optional("signal")
-        code = try reader.integer()
-        oomKilled = try reader.bool("oomKilled")
-        if let signal, !(1...64).contains(signal) { throw .badValue(field: "signal") }
     }
 }

@@ -3,16 +3,30 @@ public enum HostMessage: Equatable, Sendable {
     case welcome(Welcome)
     case create(CreateContainer)
     case start(container: String)
+    /// Runs another process in a container; answered `created` when it has been executed.
+    case exec(ExecProcess)
     case signal(SendSignal)
     case resize(ResizeTerminal)
     /// Nanoseconds since 1970, at the moment of sending.
     case setClock(nanoseconds: UInt64)
     case fileChanged(FileChanged)
+    /// Stops every process of a container where it is, or lets them go on.
+    case freeze(container: String, frozen: Bool)
+    /// Changes the limits of a container's cgroup; answered `done`.
+    case update(container: String, settings: [CgroupSetting])
+    /// Answered `processes`.
+    case listProcesses(container: String)
+    /// Files of a container's cgroup; answered `contents`.
+    case readCgroup(container: String, files: [String])
     /// Ends every process, syncs the file systems, answers `done`, and powers the guest off. Whoever reads the answer may
     /// end the machine at once.
     case shutdown
 
-    private enum Kind: UInt8 { case welcome = 1, create, start, signal, resize, setClock, shutdown, fileChanged }
+    private enum Kind: UInt8 {
+        case welcome = 1
+        case create, start, signal, resize, setClock, shutdown, fileChanged, exec, freeze, update, listProcesses
+        case readCgroup
+    }
 
     public func frame(request: UInt32) -> Frame {
         var writer = WireWriter()
@@ -27,6 +41,24 @@ public enum HostMessage: Equatable, Sendable {
         case .start(let container):
             kind = .start
             writer.put(container)
+        case .exec(let exec):
+            kind = .exec
+            exec.write(to: &writer)
+        case .freeze(let container, let frozen):
+            kind = .freeze
+            writer.put(container)
+            writer.put(frozen)
+        case .update(let container, let settings):
+            kind = .update
+            writer.put(container)
+            writer.put(settings)
+        case .listProcesses(let container):
+            kind = .listProcesses
+            writer.put(container)
+        case .readCgroup(let container, let files):
+            kind = .readCgroup
+            writer.put(container)
+            writer.put(files)
         case .signal(let signal):
             kind = .signal
             signal.write(to: &writer)
@@ -51,7 +83,12 @@ public enum HostMessage: Equatable, Sendable {
         switch kind {
         case .welcome: self = .welcome(try Welcome(from: &reader))
         case .create: self = .create(try CreateContainer(from: &reader))
-        case .start: self = .start(container: try reader.text("container", limit: WireLimit.id))
+        case .start: self = .start(container: try reader.container())
+        case .exec: self = .exec(try ExecProcess(from: &reader))
+        case .freeze: self = .freeze(container: try reader.container(), frozen: try reader.bool("frozen"))
+        case .update: self = .update(container: try reader.container(), settings: try reader.settings())
+        case .listProcesses: self = .listProcesses(container: try reader.container())
+        case .readCgroup: self = .readCgroup(container: try reader.container(), files: try reader.texts("files"))
         case .signal: self = .signal(try SendSignal(from: &reader))
         case .resize: self = .resize(try ResizeTerminal(from: &reader))
         case .setClock: self = .setClock(nanoseconds: try reader.integer())
@@ -86,58 +123,5 @@ public struct Welcome: Equatable, Sendable {
         version = try reader.integer()
         realtime = try reader.integer()
         seed = try reader.bytes("seed", limit: WireLimit.seed)
-    }
-}
-
-/// A signal for a container.
-public struct SendSignal: Equatable, Sendable {
-    public var container: String
-    /// 1 to 64.
-    public var signal: UInt8
-    /// To every process of the container, not only its init.
-    public var all: Bool
-
-    public init(container: String, signal: UInt8, all: Bool) {
-        self.container = container
-        self.signal = signal
-        self.all = all
-    }
-
-    func write(to writer: inout WireWriter) {
-        writer.put(container)
-        writer.put(signal)
-        writer.put(all)
-    }
-
-    init(from reader: inout WireReader) throws(WireError) {
-        container = try reader.text("container", limit: WireLimit.id)
-        signal = try reader.integer()
-        all = try reader.bool("all")
-        guard (1...64).contains(signal) else { throw .badValue(field: "signal") }
-    }
-}
-
-/// The new size of the caller's terminal.
-public struct ResizeTerminal: Equatable, Sendable {
-    public var container: String
-    public var rows: UInt16
-    public var columns: UInt16
-
-    public init(container: String, rows: UInt16, columns: UInt16) {
-        self.container = container
-        self.rows = rows
-        self.columns = columns
-    }
-
-    func write(to writer: inout WireWriter) {
-        writer.put(container)
-        writer.put(rows)
-        writer.put(columns)
-    }
-
-    init(from reader: inout WireReader) throws(WireError) {
-        container = try reader.text("container", limit: WireLimit.id)
-        rows = try reader.integer()
-        columns = try reader.integer()
     }
 }

@@ -1,3 +1,14 @@
+/// The numbers of the streams of a process: no two processes of a sandbox have the same.
+public struct StdioStreams: Equatable, Sendable {
+    public var stdin: UInt32
+    public var stdout: UInt32 { stdin &+ 1 }
+    public var stderr: UInt32 { stdin &+ 2 }
+    public var terminal: UInt32 { stdin &+ 3 }
+
+    /// Of the process with this number.
+    public init(process: UInt32) { stdin = process &* 4 }
+}
+
 /// The channels of a container process. A channel that is nil is /dev/null inside.
 public enum Stdio: Equatable, Sendable {
     /// A pty in the guest; one stream carries both directions.

@@ -34,7 +34,7 @@ public struct TerminalSize: Equatable, Sendable {
 }
 
 extension JailProcess {
-    init(_ process: Process, terminal: TerminalSize?) throws(SpecError) {
+    public init(_ process: Process, terminal: TerminalSize?) throws(SpecError) {
         arguments = process.args
         environment = process.env
         cwd = process.cwd

@@ -6,6 +6,8 @@ public struct ReadyEvents: OptionSet, Sendable {
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 
     public static let readable = ReadyEvents(rawValue: EPOLLIN.rawValue)
+    /// Something out of the ordinary; how files of /proc and cgroups say that they have changed.
+    public static let priority = ReadyEvents(rawValue: EPOLLPRI.rawValue)
     public static let writable = ReadyEvents(rawValue: EPOLLOUT.rawValue)
     /// The peer closed its writing half.
     public static let peerClosed = ReadyEvents(rawValue: EPOLLRDHUP.rawValue)

@@ -7,6 +7,18 @@ public enum File {
         try FileDescriptor.open(path, O_RDONLY).readAll(limit: limit)
     }
 
+    /// At most `count` bytes of the beginning.
+    public static func readStart(_ path: String, count: Int) throws(Errno) -> [UInt8] {
+        let file = try FileDescriptor.open(path, O_RDONLY)
+        var bytes: [UInt8] = []
+        while bytes.count < count {
+            let part = try file.read(upTo: count - bytes.count)
+            if part.isEmpty { break }
+            bytes += part
+        }
+        return bytes
+    }
+
     public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
     public static func isExecutable(_ path: String) -> Bool { access(path, X_OK) == 0 && !isDirectory(path) }

@@ -133,6 +133,15 @@ public enum Sockets {
         _ = try once { shutdown(socket.raw, CInt(SHUT_WR)) }
     }
 
+    /// The process that connected a Unix socket (SO_PEERCRED).
+    public static func peerProcess(_ socket: borrowing FileDescriptor) throws(Errno) -> pid_t {
+        // struct ucred: pid, uid, gid.
+        var credentials: [CInt] = [0, 0, 0]
+        var length = socklen_t(12)
+        _ = try once { getsockopt(socket.raw, SOL_SOCKET, SO_PEERCRED, &credentials, &length) }
+        return credentials[0]
+    }
+
     /// AF_VSOCK: listens on `port` of every cid; non-blocking.
     public static func vsockListen(port: UInt32, backlog: CInt = 64) throws(Errno) -> FileDescriptor {
         FileDescriptor(owning: try once { clinux_vsock_listen(port, backlog) })

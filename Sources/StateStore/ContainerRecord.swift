@@ -22,6 +22,8 @@ public struct ContainerRecord: Equatable, Sendable {
     public var created: String
     /// The exit code, once stopped.
     public var exitCode: Int32?
+    /// The guest's memory; 0 if it is not known.
+    public var memoryMiB = 0
     /// The processes of the machine by name, for people who look (`ps`) and for measurements.
     public var processes: [String: Int32]
 
@@ -57,7 +59,7 @@ public struct ContainerRecord: Equatable, Sendable {
             "version": .integer(Int64(Self.formVersion)), "id": .string(id), "bundle": .string(bundle),
             "rootfs": .string(rootfs), "ociVersion": .string(ociVersion), "annotations": JSONValue(annotations),
             "status": .string(status.rawValue), "pid": .integer(Int64(pid)), "pidStartTime": JSONValue(pidStartTime),
-            "created": .string(created),
+            "created": .string(created), "memoryMiB": JSONValue(memoryMiB),
             "processes": .object(JSONObject(sorted: processes.map { ($0.key, JSONValue($0.value)) })),
         ]
         if let exitCode { object["exitCode"] = JSONValue(exitCode) }
@@ -82,6 +84,7 @@ public struct ContainerRecord: Equatable, Sendable {
         pidStartTime = try fields["pidStartTime"].int()
         created = try fields["created"].string()
         exitCode = try fields["exitCode"].optionalInt()
+        memoryMiB = try fields["memoryMiB"].int(or: 0)
         processes = [:]
         for member in try fields["processes"].object().object {
             processes[member.key] = try JSONCursor(member.value, path: "processes.\(member.key)").int()

@@ -16,10 +16,21 @@ struct BundleOptions: ParsableArguments {
         help: ArgumentHelp("Unix socket that receives the terminal's master.", valueName: "socket"))
     var consoleSocket: String?
 
+    @Option(
+        name: .customLong("preserve-fds"),
+        help: ArgumentHelp("Refused if not 0: descriptors can't cross.", valueName: "n"))
+    var preserveFds = 0
+
+    @Flag(name: .customLong("no-pivot"), help: "Refused: a guest's root is always pivoted to.") var noPivot = false
+    @Flag(name: .customLong("no-new-keyring"), help: "Refused: a guest has its own keyring.") var noNewKeyring = false
+
     @Argument(help: "Name of the container, unique on this host.")
     var id: String
 
-    var launch: LaunchOptions {
+    func launch() throws(RuntimeError) -> LaunchOptions {
+        guard preserveFds == 0 else {
+            throw RuntimeError("--preserve-fds: descriptors of the host can't be handed into a guest")
+        }
         var options = LaunchOptions(id: id)
         options.bundle = bundle
         options.pidFile = pidFile
@@ -35,13 +46,15 @@ struct RunCommand: Verb {
     @OptionGroup var bundle: BundleOptions
     @Flag(name: [.short, .long], help: "Detach from the container's process.") var detach = false
     @Flag(help: "Keep the container's state after it has ended.") var keep = false
+    @Flag(name: .customLong("no-subreaper"), help: "Without effect: no process of a guest needs one.")
+    var noSubreaper = false
     @Option(
         help: ArgumentHelp(
             "Write when each phase began and ended, for Perfetto; - is a table on stderr.", valueName: "file"))
     var timeline: String?
 
     mutating func execute(_ context: RuntimeContext) throws(RuntimeError) -> Int32 {
-        var options = Run.Options(launch: bundle.launch)
+        var options = Run.Options(launch: try bundle.launch())
         options.detach = detach
         options.keep = keep
         options.timeline = timeline
@@ -56,7 +69,7 @@ struct CreateCommand: Verb {
     @OptionGroup var bundle: BundleOptions
 
     mutating func execute(_ context: RuntimeContext) throws(RuntimeError) -> Int32 {
-        try Create.run(context, bundle.launch)
+        try Create.run(context, try bundle.launch())
         return 0
     }
 }
@@ -136,9 +149,10 @@ struct SpecCommand: Verb {
     @OptionGroup var global: GlobalOptions
     @Option(name: [.short, .long], help: ArgumentHelp("Directory for the file.", valueName: "dir"))
     var bundle: String?
+    @Flag(help: "For a container with a user namespace.") var rootless = false
 
     mutating func execute(_ context: RuntimeContext) throws(RuntimeError) -> Int32 {
-        try WriteSpec.run(bundle: bundle)
+        try WriteSpec.run(bundle: bundle, rootless: rootless)
         return 0
     }
 }

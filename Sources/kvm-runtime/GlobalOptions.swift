@@ -25,6 +25,14 @@ struct GlobalOptions: ParsableArguments {
     @Flag(help: "Write debug messages to the log.")
     var debug = false
 
+    @Flag(name: .customLong("systemd-cgroup"), help: "cgroupsPath has systemd's form, slice:prefix:name.")
+    var systemdCgroup = false
+
+    @Option(help: ArgumentHelp("true, false or auto; kvm-runtime needs root for now.", valueName: "value"))
+    var rootless: String?
+
+    @Option(help: ArgumentHelp("Without effect, as in runc.", valueName: "path")) var criu: String?
+
     @Option(help: ArgumentHelp("Configuration file.", valueName: "file"))
     var config: String?
 
@@ -43,8 +51,11 @@ struct GlobalOptions: ParsableArguments {
             assets: Assets(configuration, kernel: kernel, initramfs: initramfs))
     }
 
-    private static let valued: Set<String> = ["--root", "--log", "--log-format", "--config", "--kernel", "--initramfs"]
-    private static let flags: Set<String> = ["--debug"]
+    private static let valued: Set<String> = [
+        "--root", "--log", "--log-format", "--config", "--kernel", "--initramfs", "--rootless",
+        "--criu",
+    ]
+    private static let flags: Set<String> = ["--debug", "--systemd-cgroup"]
 
     /// The same arguments with the global options that stand before the command's name put right behind it.
     static func movedBehindCommand(_ arguments: [String]) -> [String] {

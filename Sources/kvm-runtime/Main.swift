@@ -11,8 +11,9 @@ enum Main {
     static func main() {
         ProcessControl.openMissingStandardStreams()
         let arguments = Array(CommandLine.arguments.dropFirst())
-        // The supervisor is not for people: it has no options and no help.
+        // The supervisor and the stand-ins are not for people: they have no options and no help.
         if arguments == ["sandbox"] { exit(SupervisorMain.run()) }
+        if arguments == ["process"] { exit(StandInMain.run()) }
         exit(run(arguments))
     }
 
@@ -53,6 +54,8 @@ struct KVMRuntime: ParsableCommand {
         version: Version.text,
         subcommands: [
             RunCommand.self, CreateCommand.self, StartCommand.self, KillCommand.self, DeleteCommand.self,
+            ExecCommand.self, PsCommand.self, PauseCommand.self, ResumeCommand.self, UpdateCommand.self,
+            EventsCommand.self, FeaturesCommand.self, CheckpointCommand.self, RestoreCommand.self,
             StateCommand.self, ListCommand.self, SpecCommand.self, CheckCommand.self,
         ])
 }

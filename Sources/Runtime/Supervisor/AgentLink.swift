@@ -5,7 +5,8 @@ import LinuxSys
 final class AgentLink {
     enum Event {
         case hello(Hello)
-        case exited(ContainerExit)
+        case exited(ProcessExit)
+        case outOfMemory(container: String, count: UInt64)
         case watching(WatchedFiles)
         /// The stream ended, or what came was no message; nothing follows.
         case lost(String)
@@ -92,8 +93,9 @@ final class AgentLink {
             greeted = true
             events(.hello(hello))
         case .exited(let exit): events(.exited(exit))
+        case .outOfMemory(let container, let count): events(.outOfMemory(container: container, count: count))
         case .watching(let files): events(.watching(files))
-        case .done, .created, .failed, .stepFailed:
+        case .done, .created, .failed, .stepFailed, .processes, .contents:
             guard let answer = waiting.removeValue(forKey: request) else {
                 return lose("the agent answered a request that was not made")
             }

@@ -1,10 +1,28 @@
+import AgentProtocol
 import JSON
 import LinuxSys
 
 /// What a command asks of a supervisor, over its control socket or the channel of its launch.
 enum ControlRequest: Equatable, Sendable {
     case start
+    /// For the container's init, or for the process that this connection asked for.
     case signal(Int32, all: Bool)
+    /// Runs a process in the container; its plan comes as a descriptor (memfd) with the message. The connection stays, and
+    /// when it goes, the process is killed.
+    case exec(terminal: Terminal.Size?, ignorePaused: Bool)
+    /// The size of the terminal of this connection's process.
+    case resize(rows: UInt16, columns: UInt16)
+    case freeze(Bool)
+    /// Limits of the guest's cgroup.
+    case update([CgroupSetting])
+    /// Answered by `value`s, then `done`.
+    case processes
+    /// The pids of the host that stand for the container's processes: a `value` each, then `done`.
+    case standIns
+    /// Files of the container's cgroup in the guest: a `value`, then `done`.
+    case readCgroup([String])
+    /// `value` for each event (OOM), until the container ends.
+    case events
     /// Ends the guest, whatever it is doing.
     case destroy
 
@@ -12,6 +30,19 @@ enum ControlRequest: Equatable, Sendable {
         switch self {
         case .start: ["request": "start"]
         case .signal(let number, let all): ["request": "signal", "signal": JSONValue(number), "all": .bool(all)]
+        case .exec(let terminal, let ignorePaused):
+            [
+                "request": "exec", "ignorePaused": .bool(ignorePaused), "terminal": .bool(terminal != nil),
+                "rows": JSONValue(terminal?.rows ?? 0), "columns": JSONValue(terminal?.columns ?? 0),
+            ]
+        case .resize(let rows, let columns):
+            ["request": "resize", "rows": JSONValue(rows), "columns": JSONValue(columns)]
+        case .freeze(let frozen): ["request": "freeze", "frozen": .bool(frozen)]
+        case .update(let settings): ["request": "update", "settings": .array(settings.map(\.json))]
+        case .processes: ["request": "processes"]
+        case .standIns: ["request": "standIns"]
+        case .readCgroup(let files): ["request": "readCgroup", "files": JSONValue(files)]
+        case .events: ["request": "events"]
         case .destroy: ["request": "destroy"]
         }
     }
@@ -22,6 +53,17 @@ enum ControlRequest: Equatable, Sendable {
         case "start": self = .start
         case "signal":
             self = .signal(try fields["signal"].int(in: 1...64), all: try fields["all"].bool())
+        case "exec":
+            let size = Terminal.Size(rows: try fields["rows"].int(), columns: try fields["columns"].int())
+            self = .exec(
+                terminal: try fields["terminal"].bool() ? size : nil, ignorePaused: try fields["ignorePaused"].bool())
+        case "resize": self = .resize(rows: try fields["rows"].int(), columns: try fields["columns"].int())
+        case "freeze": self = .freeze(try fields["frozen"].bool())
+        case "update": self = .update(try fields["settings"].list(of: CgroupSetting.init(decoding:)))
+        case "processes": self = .processes
+        case "standIns": self = .standIns
+        case "readCgroup": self = .readCgroup(try fields["files"].strings())
+        case "events": self = .events
         case "destroy": self = .destroy
         case let word: throw fields["request"].error("unknown request \(word)")
         }
@@ -33,6 +75,12 @@ enum ControlEvent: Equatable, Sendable {
     /// The container is ready to start.
     case created
     case done
+    /// The number of the process that was asked for: its streams can be opened.
+    case process(UInt32)
+    /// The process that was asked for could not be made. Who asked has its plan, and so the words.
+    case stepFailed(StepFailure)
+    /// Part of an answer.
+    case value(JSONValue)
     case failed(message: String, exitCode: Int32, console: [String])
     /// The container's init has ended and all it wrote is delivered.
     case exited(code: Int32)
@@ -45,6 +93,13 @@ enum ControlEvent: Equatable, Sendable {
         switch self {
         case .created: ["event": "created"]
         case .done: ["event": "done"]
+        case .process(let number): ["event": "process", "number": JSONValue(number)]
+        case .stepFailed(let failure):
+            [
+                "event": "stepFailed", "step": JSONValue(failure.step), "index": JSONValue(failure.index),
+                "errno": JSONValue(failure.errno),
+            ]
+        case .value(let value): ["event": "value", "value": value]
         case .failed(let message, let code, let console):
             [
                 "event": "failed", "message": .string(message), "exitCode": JSONValue(code),
@@ -65,6 +120,13 @@ enum ControlEvent: Equatable, Sendable {
         switch try fields["event"].string() {
         case "created": self = .created
         case "done": self = .done
+        case "process": self = .process(try fields["number"].int())
+        case "stepFailed":
+            self = .stepFailed(
+                StepFailure(
+                    step: try fields["step"].int(), index: try fields["index"].int(),
+                    errno: try fields["errno"].int()))
+        case "value": self = .value(fields["value"].value ?? .null)
         case "failed":
             self = .failed(
                 message: try fields["message"].string(), exitCode: try fields["exitCode"].int(),
@@ -96,16 +158,37 @@ final class ControlChannel {
     init(_ socket: consuming FileDescriptor) { self.socket = SharedDescriptor(socket) }
 
     /// Waits where the socket blocks. A peer that has gone is no error here: reading tells.
-    func send(_ value: JSONValue) { _ = try? Sockets.send(value.bytes(), descriptors: [], over: socket.descriptor) }
+    func send(_ value: JSONValue, descriptors: [CInt] = []) {
+        _ = try? Sockets.send(value.bytes(), descriptors: descriptors, over: socket.descriptor)
+    }
 
     /// The next message; nil at the end.
     /// - Throws: `wouldBlock` when there is none yet and the socket doesn't block.
-    func receive() throws(Errno) -> JSONValue? {
+    func receive() throws(Errno) -> JSONValue? { try receiveAll()?.value }
+
+    /// The same, with up to one descriptor.
+    func receiveAll() throws(Errno) -> (value: JSONValue, descriptor: SharedDescriptor?)? {
         let bytes: [UInt8]
-        do throws(Errno) { bytes = try socket.descriptor.read(upTo: Self.longest) } catch .connectionReset {
+        let descriptors: [SharedDescriptor]
+        do throws(Errno) {
+            (bytes, descriptors) = try Sockets.receiveMessage(
+                upTo: Self.longest, descriptors: 1, from: socket.descriptor)
+        } catch .connectionReset {
             return nil
         } catch { throw error }
         if bytes.isEmpty { return nil }
-        do throws(JSONError) { return try JSONValue.parse(bytes) } catch { throw Errno.ioError }
+        do throws(JSONError) { return (try JSONValue.parse(bytes), descriptors.first) } catch { throw Errno.ioError }
+    }
+}
+
+extension CgroupSetting {
+    fileprivate var json: JSONValue {
+        ["file": .string(file), "value": .string(value), "isOptional": .bool(isOptional)]
+    }
+
+    fileprivate init(decoding cursor: JSONCursor) throws(JSONFieldError) {
+        let fields = try cursor.object()
+        self.init(
+            try fields["file"].string(), try fields["value"].string(), isOptional: try fields["isOptional"].bool())
     }
 }

@@ -2,20 +2,42 @@ import Glibc
 import LinuxSys
 import VMDriver
 
-/// The supervisor's socket for other commands (`start`, `kill`, `delete`): one request a connection.
+/// Somebody who is connected to a supervisor's control socket.
+final class ControlCaller {
+    private let channel: ControlChannel
+    /// Its process, if it asked for one.
+    var process: UInt32?
+    /// Its pid; nil if it has gone already.
+    var pid: pid_t? { try? Sockets.peerProcess(channel.socket.descriptor) }
+    /// Called when it has gone.
+    var gone: () -> Void = {}
+
+    var raw: CInt { channel.socket.raw }
+
+    init(_ channel: ControlChannel) { self.channel = channel }
+
+    func send(_ event: ControlEvent) { channel.send(event.json) }
+
+    fileprivate func receive() throws -> (ControlRequest, SharedDescriptor?)? {
+        guard let (value, descriptor) = try channel.receiveAll() else { return nil }
+        return (try ControlRequest(decoding: value), descriptor)
+    }
+}
+
+/// The supervisor's socket for other commands (`start`, `exec`, `kill`, `delete`, …).
 final class ControlServer {
-    typealias Handler = (ControlRequest, @escaping (ControlEvent) -> Void) -> Void
+    typealias Handler = (ControlRequest, ControlCaller, SharedDescriptor?) -> Void
 
     static let name = "control.sock"
-    /// Callers that wait at one time; more are turned away.
-    static let mostCallers = 64
+    /// Callers that are connected at one time (each exec is one for as long as it runs); more are turned away.
+    static let mostCallers = 2048
 
     private let loop: EventLoop
     private let directory: SandboxDirectory
     private let listener: SharedDescriptor
     private let handler: Handler
     private var token: EventLoop.Token?
-    private var callers: [EventLoop.Token: ControlChannel] = [:]
+    private var callers: [EventLoop.Token: ControlCaller] = [:]
 
     init(loop: EventLoop, directory: SandboxDirectory, handler: @escaping Handler) throws(Errno) {
         self.loop = loop
@@ -27,22 +49,19 @@ final class ControlServer {
     }
 
     private func accept() {
-        guard let caller = try? Sockets.accept(listener.descriptor), callers.count < Self.mostCallers else { return }
-        let channel = ControlChannel(caller)
+        guard let socket = try? Sockets.accept(listener.descriptor), callers.count < Self.mostCallers else { return }
+        let caller = ControlCaller(ControlChannel(socket))
         var own: EventLoop.Token = 0
-        guard
-            let token = try? loop.watch(
-                channel.socket.raw, .readable, { [weak self] _ in self?.take(own) })
-        else { return }
+        guard let token = try? loop.watch(caller.raw, .readable, { [weak self] _ in self?.take(own) }) else { return }
         own = token
-        callers[token] = channel
+        callers[token] = caller
     }
 
     private func take(_ token: EventLoop.Token) {
-        guard let channel = callers[token] else { return }
+        guard let caller = callers[token] else { return }
         do {
-            guard let value = try channel.receive() else { return drop(token) }
-            handler(try ControlRequest(decoding: value)) { channel.send($0.json) }
+            guard let (request, descriptor) = try caller.receive() else { return drop(token) }
+            handler(request, caller, descriptor)
         } catch let error as Errno where error == .wouldBlock {
         } catch {
             drop(token)
@@ -51,7 +70,7 @@ final class ControlServer {
 
     private func drop(_ token: EventLoop.Token) {
         loop.unwatch(token)
-        callers[token] = nil
+        callers.removeValue(forKey: token)?.gone()
     }
 
     func close() {

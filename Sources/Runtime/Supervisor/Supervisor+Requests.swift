@@ -1,4 +1,5 @@
 import AgentProtocol
+import JSON
 import Glibc
 import LinuxSys
 
@@ -13,7 +14,7 @@ extension Supervisor {
     /// A signal that this process got is meant for the container; before that runs, it is meant for us.
     private func forward(_ signal: CInt) {
         if phase >= .created && phase < .exited {
-            agent?.send(.signal(SendSignal(container: id.text, signal: UInt8(signal), all: false))) { _ in }
+            agent?.send(.signal(SendSignal(process: ProcessName(id.text), signal: UInt8(signal), all: false))) { _ in }
         } else if phase < .created, [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(signal) {
             fail(RuntimeError("interrupted by \(Signals.name(of: signal))", exitCode: 128 + signal))
         }
@@ -30,6 +31,20 @@ extension Supervisor {
         }
     }
 
+    /// Over the control socket.
+    func handle(_ request: ControlRequest, _ caller: ControlCaller, _ descriptor: SharedDescriptor?) {
+        switch request {
+        case .exec(let terminal, let ignorePaused):
+            exec(caller, plan: descriptor, terminal: terminal, ignorePaused: ignorePaused)
+        case .signal(let signal, _) where caller.process != nil: forward(signal, to: caller)
+        case .resize(let rows, let columns): resize(rows, columns, of: caller)
+        case .events:
+            listeners.append(caller)
+            caller.gone = { [unowned self] in listeners.removeAll { $0 === caller } }
+        default: handle(request) { caller.send($0) }
+        }
+    }
+
     func handle(_ request: ControlRequest, _ answer: @escaping (ControlEvent) -> Void) {
         switch request {
         case .start:
@@ -43,9 +58,18 @@ extension Supervisor {
             guard phase >= .created, phase < .exited, let agent else {
                 return answer(.failed(message: "container not running", exitCode: 1, console: []))
             }
-            agent.send(.signal(SendSignal(container: id.text, signal: UInt8(signal), all: all))) { result in
+            agent.send(.signal(SendSignal(process: ProcessName(id.text), signal: UInt8(signal), all: all))) { result in
                 answer(ControlEvent(agentAnswer: result))
             }
+        case .freeze(let frozen): freeze(frozen, answer)
+        case .update(let settings): update(settings, answer)
+        case .processes: listProcesses(answer)
+        case .standIns:
+            let pids = [getpid()] + execs.values.compactMap(\.pid).sorted()
+            for pid in pids { answer(.value(JSONValue(pid))) }
+            answer(.done)
+        case .readCgroup(let files): readCgroup(files, answer)
+        case .exec, .resize, .events: answer(.failed(message: "not on this connection", exitCode: 1, console: []))
         case .destroy:
             answer(.done)
             destroy()

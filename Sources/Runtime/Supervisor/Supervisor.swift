@@ -44,15 +44,20 @@ final class Supervisor {
     var console = ConsoleTail()
     var machine: (any VirtualMachine)?
     var agent: AgentLink?
-    var stdio: ContainerStdio?
+    var stdio: ProcessStdio?
     var server: ControlServer?
     private var clock: ClockJumps?
     /// How the container ended, once it has.
-    var exit: ContainerExit?
+    var exit: ProcessExit?
     /// Why the sandbox ends without its container having ended by itself.
     var failure: RuntimeError?
     /// Answers owed to those who asked for the start.
     var startWaiters: [(ControlEvent) -> Void] = []
+    /// Those who asked for a process that has not ended, or whose output they have not taken, by its number.
+    var execs: [UInt32: ControlCaller] = [:]
+    var nextProcess: UInt32 = 1
+    /// Those who asked to be told of events.
+    var listeners: [ControlCaller] = []
     private var agentListener: SharedDescriptor?
     private var agentListenerToken: EventLoop.Token?
     private var deadline: EventLoop.Token?
@@ -73,6 +78,7 @@ final class Supervisor {
             id: id.text, bundle: request.bundle, rootfs: request.rootfs, ociVersion: spec.ociVersion,
             annotations: spec.annotations, status: .creating, pid: getpid(),
             pidStartTime: Processes.startTime(of: getpid()) ?? 0, created: Timestamp.now())
+        record.memoryMiB = request.memoryMiB
         timeline.mark(.supervisorStarted)
     }
 
@@ -94,7 +100,7 @@ final class Supervisor {
         if request.debug { console.follower = { [launcher] in launcher.send(.console(line: $0)) } }
         try loop.watch(signals.raw, .readable) { [unowned self] _ in takeSignals() }
         launcherToken = try loop.watch(launcher.channel.socket.raw, .readable) { [unowned self] _ in takeLauncher() }
-        server = try ControlServer(loop: loop, directory: directory) { [unowned self] in handle($0, $1) }
+        server = try ControlServer(loop: loop, directory: directory) { [unowned self] in handle($0, $1, $2) }
         try listenForAgent()
         if request.virtiofsd != nil { _ = try once { mkdir(directory.path + "/share", 0o700) } }
         let driver = QEMUDriver(
@@ -160,7 +166,8 @@ final class Supervisor {
     private func agentEvent(_ event: AgentLink.Event) {
         switch event {
         case .hello(let hello): welcome(hello)
-        case .exited(let exit): containerExited(exit)
+        case .exited(let exit): processExited(exit)
+        case .outOfMemory(_, let count): tellOfMemory(count)
         case .watching(let files): watch(files)
         case .lost(let reason):
             // The machine's end follows when the guest panicked or switched itself off, and knows more.
@@ -197,8 +204,8 @@ final class Supervisor {
     private func createContainer() {
         phase = .creating
         do throws(RuntimeError) {
-            let stdio = try ContainerStdio(
-                spec: spec, consoleSocket: request.consoleSocket, loop: loop,
+            let stdio = try ProcessStdio(
+                spec.process, number: 0, consoleSocket: request.consoleSocket, loop: loop,
                 dialer: StreamDialer(loop: loop, directory: directory))
             self.stdio = stdio
             stdio.events = { [unowned self] in stdioEvent($0) }
@@ -210,7 +217,7 @@ final class Supervisor {
     }
 
     /// What the guest is to make.
-    private func guestContainer(_ stdio: ContainerStdio) throws(RuntimeError) -> CreateContainer {
+    private func guestContainer(_ stdio: ProcessStdio) throws(RuntimeError) -> CreateContainer {
         let binds = spec.bindSources(bundle: request.bundle).map { ($0.mount, Self.bindName($0.mount)) }
         var terminal: TerminalSize?
         if case .terminal(_, let rows, let columns) = stdio.plan {
@@ -281,8 +288,13 @@ final class Supervisor {
         }
     }
 
-    private func containerExited(_ exit: ContainerExit) {
-        guard exit.container == id.text, phase < .exited else { return }
+    private func processExited(_ exit: ProcessExit) {
+        guard exit.process.container == id.text else { return }
+        if exit.process.number == 0 { containerExited(exit) } else { execExited(exit) }
+    }
+
+    private func containerExited(_ exit: ProcessExit) {
+        guard phase < .exited else { return }
         self.exit = exit
         guard phase != .starting else { return }
         timeline.mark(.processExited)
@@ -295,7 +307,7 @@ final class Supervisor {
 
     // MARK: Stdio
 
-    private func stdioEvent(_ event: ContainerStdio.Event) {
+    private func stdioEvent(_ event: ProcessStdio.Event) {
         switch event {
         case .firstByte: timeline.mark(.firstByte)
         case .delivered: if phase == .exited { outputDelivered() }
@@ -306,7 +318,7 @@ final class Supervisor {
     /// Nothing is left to wait for: the agent synced the file systems before it told of the end.
     private func outputDelivered() {
         timeline.mark(.outputDelivered)
-        end()
+        endAfterExecs()
     }
 
     /// Ends the sandbox on request: the container's processes are killed and what they wrote is synced, if the guest is
@@ -320,7 +332,7 @@ final class Supervisor {
 
     func resizeTerminal() {
         guard let size = stdio?.terminalSize, phase >= .created, phase < .exited else { return }
-        agent?.send(.resize(ResizeTerminal(container: id.text, rows: size.rows, columns: size.columns))) { _ in }
+        agent?.send(.resize(ResizeTerminal(process: ProcessName(id.text), rows: size.rows, columns: size.columns))) { _ in }
     }
 
     // MARK: The machine
@@ -365,7 +377,7 @@ final class Supervisor {
         if refusal.kind == .guest { failGuest(refusal.message) } else { fail(RuntimeError(refusal)) }
     }
 
-    private func end() {
+    func end() {
         guard phase < .ended else { return }
         phase = .ended
         loop.stop()
@@ -403,7 +415,7 @@ final class Supervisor {
         return code
     }
 
-    private func updateRecord(_ status: State.Status) {
+    func updateRecord(_ status: State.Status) {
         record.status = status
         do throws(StateError) { try store.write(record, of: id) } catch {
             // Without state on disk nobody could find the container again.

@@ -13,7 +13,7 @@ extension ExitStatus {
     }
 }
 
-extension ContainerExit {
+extension ProcessExit {
     /// What a shell says of it: the code, or 128 + the signal.
     var shellCode: Int32 { signal.map { 128 + Int32($0) } ?? Int32(code) }
 }
@@ -35,6 +35,7 @@ extension ControlEvent {
     init(agentAnswer: Result<GuestMessage, RuntimeError>) {
         switch agentAnswer {
         case .success(.failed(let failure)): self.init(RuntimeError(failure))
+        case .success(.stepFailed(let failure)): self = .stepFailed(failure)
         case .success: self = .done
         case .failure(let error): self.init(error)
         }

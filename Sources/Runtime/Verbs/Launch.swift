@@ -130,7 +130,7 @@ extension LaunchedSandbox {
             case .failed(let message, let code, let console):
                 _ = try? process.wait()
                 throw RuntimeError(message, exitCode: code, console: console)
-            case .done, .exited, .timeline, .console: continue
+            case .done, .exited, .timeline, .console, .process, .stepFailed, .value: continue
             }
         }
     }

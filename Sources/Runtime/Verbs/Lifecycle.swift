@@ -61,7 +61,7 @@ public enum Delete {
             // The number may have been used again between the two looks.
             Processes.startTime(of: record.pid) == record.pidStartTime
         else { return }
-        try? Ask.supervisor(of: id, in: context.store, .destroy)
+        _ = try? Ask.supervisor(of: id, in: context.store, .destroy)
         if !process.waitForEnd(milliseconds: patience) {
             try? process.send(SIGKILL)
             _ = process.waitForEnd(milliseconds: patience)

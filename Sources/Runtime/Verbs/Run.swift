@@ -57,7 +57,7 @@ public struct Run {
                 case .done: return
                 case .failed(let message, let code, let console):
                     throw RuntimeError(message, exitCode: code, console: console)
-                case .created, .exited, .timeline, .console: continue
+                case .created, .exited, .timeline, .console, .process, .stepFailed, .value: continue
                 }
             }
         } catch {
@@ -75,7 +75,7 @@ private final class Foreground {
     private let sandbox: LaunchedSandbox
     private let signals: SignalDescriptor
     private let loop: EventLoop
-    private var terminal: (descriptor: SharedDescriptor, settings: Terminal.Settings)?
+    private let terminal = RawTerminal()
     private var timeline = Timeline()
     private var result: Result<Int32, RuntimeError>?
 
@@ -88,7 +88,7 @@ private final class Foreground {
     }
 
     func wait() throws(RuntimeError) -> Int32 {
-        defer { restoreTerminal() }
+        defer { terminal.restore() }
         do {
             try loop.watch(signals.raw, .readable) { [unowned self] _ in forwardSignals() }
             try loop.watch(sandbox.channel.socket.raw, .readable) { [unowned self] _ in takeEvent() }
@@ -98,7 +98,7 @@ private final class Foreground {
         }
         // It has been waited for already when it was lost.
         _ = try? sandbox.process.wait()
-        restoreTerminal()
+        terminal.restore()
         if run.options.timeline != nil { try writeTimeline() }
         switch result {
         case .success(let code): return code
@@ -116,7 +116,7 @@ private final class Foreground {
             switch try sandbox.next() {
             case .created: try start()
             case .done: loop.after(milliseconds: 300) { ProcessControl.releaseCodePages() }
-            case .console: break
+            case .console, .process, .stepFailed, .value: break
             case .failed(let message, let code, let console):
                 end(.failure(RuntimeError(message, exitCode: code, console: console)), final: false)
             case .timeline(let marks, let times):
@@ -133,22 +133,8 @@ private final class Foreground {
 
     private func start() throws(RuntimeError) {
         if let path = run.options.launch.pidFile { try PidFile.write(sandbox.process.pid, to: path) }
-        if sandbox.hasTerminal { try makeTerminalRaw() }
+        if sandbox.hasTerminal { try terminal.begin() }
         sandbox.channel.send(ControlRequest.start.json)
-    }
-
-    private func makeTerminalRaw() throws(RuntimeError) {
-        do throws(Errno) {
-            let descriptor = SharedDescriptor(try FileDescriptor.duplicate(of: 0))
-            terminal = (descriptor, try Terminal.makeRaw(descriptor.descriptor))
-        } catch {
-            throw RuntimeError("can't set the terminal to raw mode: \(error)")
-        }
-    }
-
-    private func restoreTerminal() {
-        if let terminal { Terminal.restore(terminal.settings, on: terminal.descriptor.descriptor) }
-        terminal = nil
     }
 
     /// The first result counts; the supervisor's last word is `exited`.

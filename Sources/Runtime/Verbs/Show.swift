@@ -12,6 +12,11 @@ public enum ShowState {
     }
 }
 
+/// `features`: what this runtime can do, for callers that ask before they write a config.json (features.md).
+public enum ShowFeatures {
+    public static func run() { Output.print(Features.current.json.text(.pretty) + "\n") }
+}
+
 /// `list`: every container of the root.
 public enum ShowList {
     public enum Format: String, CaseIterable, Sendable { case table, json }
@@ -48,13 +53,15 @@ public enum ShowList {
 
 /// `spec`: writes the default config.json.
 public enum WriteSpec {
-    public static func run(bundle: String?) throws(RuntimeError) {
+    /// - Parameter rootless: runc's for users without privileges; kvm-runtime refuses to run it until it has user namespaces.
+    public static func run(bundle: String?, rootless: Bool) throws(RuntimeError) {
         let directory = bundle ?? "."
         let path = directory + "/config.json"
         if File.exists(path) { throw RuntimeError("File config.json exists. Remove it first") }
         do throws(Errno) {
             let file = try FileDescriptor.open(path, O_WRONLY | O_CREAT | O_EXCL, mode: 0o666)
-            try file.writeAll(Spec.default.json.bytes(.tabs))
+            let spec = rootless ? Spec.default.rootless(uid: geteuid(), gid: getegid()) : Spec.default
+            try file.writeAll(spec.json.bytes(.tabs))
         } catch {
             throw RuntimeError("can't write \(path): \(error)")
         }

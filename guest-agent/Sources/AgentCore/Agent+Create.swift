@@ -39,13 +39,15 @@ extension Agent {
             let channels = try Channels(loop, create.stdio)
             let id = create.container
             let callbacks = Container.Callbacks(
-                answer: { [self] in answered($1, to: $0) },
+                answer: { [self] in answered($1, to: $0) }, tell: { [self] in reply($0, to: 0) },
                 gone: { [self] in gone(id, $0) })
             let container = try Container(
                 request, id: id, plan: plan, channels: channels, cgroup: cgroup, loop: loop, callbacks: callbacks)
             containers[id] = container
             watchBinds(create, in: share)
             GuestConsole.trace("spawned")
+            // One that is limited can run out of memory by itself.
+            if create.settings.contains(where: { $0.file == "memory.max" }) { container.watchMemory() }
             for stream in channels.missing {
                 if let parked = streams?.take(stream) { _ = container.attach(stream, parked) }
             }
@@ -83,7 +85,7 @@ extension Agent {
             })
     }
 
-    private func gone(_ id: String, _ exit: ContainerExit?) {
+    private func gone(_ id: String, _ exit: ProcessExit?) {
         containers[id] = nil
         GuestConsole.trace("gone")
         if let exit { reply(.exited(exit), to: 0) }

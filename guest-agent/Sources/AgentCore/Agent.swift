@@ -109,18 +109,20 @@ public final class Agent {
         case .create(let create): return self.create(create, request: request).map(GuestMessage.failed)
         case .start(let id):
             return with(id) { $0.start(request) }.map(GuestMessage.failed)
-        case .signal(let signal):
-            return answer(with(signal.container) { $0.send(CInt(signal.signal), toAll: signal.all) })
-        case .resize(let resize):
-            return answer(
-                with(resize.container) { container in
-                    do throws(Errno) {
-                        try container.channels.resize(rows: resize.rows, columns: resize.columns)
-                        return nil
-                    } catch {
-                        return Failure(kind: .state, message: "resizing the terminal: \(error.words)")
-                    }
-                })
+        case .exec(let exec):
+            return with(exec.process.container) { container in
+                container.exec(exec, request: request) { [self] in streams?.take($0) }
+            }.map(GuestMessage.failed)
+        case .signal(let signal): return answer(with(signal.process.container) { $0.send(signal) })
+        case .resize(let size): return answer(with(size.process.container) { $0.resize(size) })
+        case .freeze(let id, let frozen):
+            return with(id) { [self] container in
+                freeze(container, frozen, request: request)
+                return nil
+            }.map(GuestMessage.failed)
+        case .update(let id, let settings): return asking(id) { [self] in update($0, settings) }
+        case .listProcesses(let id): return asking(id) { [self] in list($0) }
+        case .readCgroup(let id, let files): return asking(id) { [self] in read($0, files) }
         case .setClock(let nanoseconds): return answer(setClock(nanoseconds))
         case .fileChanged(let change):
             for share in shares.values { ChangeMaker.make(change, in: share) }
@@ -138,6 +140,15 @@ public final class Agent {
         return body(container)
     }
 
+    private func asking(_ id: String, _ body: (Container) -> GuestMessage) -> GuestMessage {
+        var answer = GuestMessage.done
+        let failure = with(id) { container in
+            answer = body(container)
+            return nil
+        }
+        return failure.map(GuestMessage.failed) ?? answer
+    }
+
     private func setClock(_ nanoseconds: UInt64) -> Failure? {
         do throws(Errno) {
             try Clock.setRealtime(nanoseconds: nanoseconds)
@@ -153,11 +164,7 @@ public final class Agent {
     private func reap() {
         while (try? signals.next()) != nil {}
         while let (pid, status) = try? Processes.reap() {
-            if let container = containers.values.first(where: { $0.pid == pid }) {
-                container.ended(status)
-            } else {
-                for container in containers.values { container.otherReaped() }
-            }
+            for container in containers.values where container.reaped(pid, status) { break }
         }
     }
 }

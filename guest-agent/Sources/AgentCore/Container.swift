@@ -4,45 +4,33 @@ import Cgroup
 import Jail
 import LinuxSys
 
-/// One container, from its making to its end.
+/// One container: its init, what was exec'ed beside it, its cgroup, from its making to its end.
 final class Container {
-    enum Phase {
-        /// The child works on the plan, or streams are missing. Holds the request to answer.
-        case making(request: UInt32)
-        case created
-        /// The child has been told to exec.
-        case starting(request: UInt32)
-        case running
-        /// Its making has failed, and has been answered; only the child has to be reaped.
-        case discarded
-        /// Its first process has ended.
-        case ended
-    }
-
     /// What a container tells the agent.
     struct Callbacks {
         var answer: (UInt32, GuestMessage) -> Void
+        /// Says something that is no answer.
+        var tell: (GuestMessage) -> Void
         /// Everything is said and done; it has let go of all that it had.
-        var gone: (ContainerExit?) -> Void
+        var gone: (ProcessExit?) -> Void
     }
 
+    /// What a container may have running beside its init at the same time.
+    static let mostProcesses = 1024
+
     let id: String
-    let pid: pid_t
-    let channels: Channels
+    let cgroup: Cgroup
     private let loop: EventLoop
-    private let cgroup: Cgroup
     private let plan: FlatPlan
     private let callbacks: Callbacks
-    private var child: JailChild?
-    private var childWatch: EventLoop.Token = 0
-    private var rootfsMounted: UInt64?
-    /// Ends with the making.
-    private var hope: EventLoop.Token = 0
-    private var phase: Phase
-    private var exit: ContainerExit?
+    private let directory: FileDescriptor
+    /// By their numbers; the init is 0.
+    private var processes: [UInt32: ContainedProcess] = [:]
+    private var memory: MemoryEvents?
     private var recheck: EventLoop.Token = 0
-    /// When its last process must be gone; monotonic nanoseconds.
+    /// When its last process must be gone; monotonic nanoseconds. 0: that is no more a question.
     private var patience: UInt64 = 0
+    private var isGone = false
 
     init(
         _ request: UInt32, id: String, plan: FlatPlan, channels: Channels, cgroup: Cgroup, loop: EventLoop,
@@ -50,168 +38,138 @@ final class Container {
     ) throws(Errno) {
         self.id = id
         self.plan = plan
-        self.channels = channels
         self.cgroup = cgroup
         self.loop = loop
         self.callbacks = callbacks
-        let directory = try cgroup.directory()
+        directory = try cgroup.directory()
         let child = try JailChild(
             plan, stdin: channels.ends[0]?.raw, stdout: channels.ends[1]?.raw, stderr: channels.ends[2]?.raw,
             cgroup: directory.raw)
-        channels.releaseEnds()
-        self.child = child
-        pid = child.pid
-        phase = .making(request: request)
-        channels.changed = { [self] in finishIfDrained() }
-        childWatch = try loop.watch(child.raw, .readable) { [self] _ in hearChild() }
-        hope = loop.after(milliseconds: 10_000) { [self] in loseHope() }
+        processes[0] = try ContainedProcess(
+            0, request: request, child: child, channels: channels, startsAtOnce: false, loop: loop,
+            callbacks: .init(
+                answer: callbacks.answer, discarded: { [self] in killAll() }, drained: { [self] in finishIfDrained() }))
     }
 
-    // MARK: Making
+    private var initial: ContainedProcess? { processes[0] }
 
-    /// Takes a stream of the host; false if it isn't one of this container's.
-    func attach(_ stream: UInt32, _ remote: SharedDescriptor) -> Bool {
-        do throws(Errno) {
-            guard try channels.attach(stream, remote) else { return false }
-            answerIfMade()
-        } catch {
-            discard(.guest("stdio stream \(stream): \(error)"))
+    /// What the kernel says of the container's memory, as it happens.
+    func watchMemory() {
+        memory = MemoryEvents(loop, cgroup: cgroup) { [self] in
+            callbacks.tell(.outOfMemory(container: id, count: $0))
         }
-        return true
-    }
-
-    /// Reads all that the child has said so far.
-    private func hearChild() {
-        do throws(Errno) {
-            while let child, let event = try child.next() { try handle(event) }
-        } catch {
-            discard(.guest("the container's first process: \(error)"))
-        }
-    }
-
-    private func handle(_ event: JailChild.Event) throws(Errno) {
-        switch (event, phase) {
-        case (.terminal(let master), _): try channels.attach(terminal: master)
-        case (.ready(let time), .making):
-            rootfsMounted = time
-            answerIfMade()
-        case (.failed(let failure), .starting(let request)):
-            // The process exists and ends by itself; its end is told as any other's.
-            phase = .running
-            forgetChild()
-            callbacks.answer(request, .stepFailed(failure))
-        case (.failed(let failure), _): discard(.stepFailed(failure))
-        case (.closed, .starting(let request)):
-            phase = .running
-            forgetChild()
-            callbacks.answer(request, .done)
-        case (.closed, .making):
-            discard(.guest("the container's first process died while it was being made"))
-        case (.closed, _): forgetChild()
-        case (.ready, _): break
-        }
-    }
-
-    private func answerIfMade() {
-        guard case .making(let request) = phase, let rootfsMounted, channels.missing.isEmpty else { return }
-        phase = .created
-        loop.cancel(hope)
-        callbacks.answer(
-            request, .created(Created(pid: UInt32(clamping: pid), rootfsMounted: rootfsMounted)))
-    }
-
-    private func loseHope() {
-        guard case .making = phase else { return }
-        let missing = channels.missing.map(String.init).joined(separator: ", ")
-        let reason = missing.isEmpty ? "it took more than 10 s" : "the host did not open its streams (\(missing))"
-        discard(.guest("creating the container: \(reason)"))
-    }
-
-    /// Gives the container up before it was started.
-    private func discard(_ failure: GuestMessage) {
-        if case .making(let request) = phase { callbacks.answer(request, failure) }
-        phase = .discarded
-        loop.cancel(hope)
-        forgetChild()
-        channels.close()
-        killAll()
-    }
-
-    private func forgetChild() {
-        guard child != nil else { return }
-        loop.unwatch(childWatch)
-        child = nil
     }
 
     // MARK: Requests
 
-    /// Lets the program run; the answer follows when it has been executed.
-    func start(_ request: UInt32) -> Failure? {
-        guard case .created = phase, let child else {
-            return Failure(kind: .state, message: "container \(id) has been started already")
+    /// Runs a process beside the init.
+    func exec(_ exec: ExecProcess, request: UInt32, parked: (UInt32) -> SharedDescriptor?) -> Failure? {
+        guard let initial, initial.isAlive else { return notRunning }
+        let number = exec.process.number
+        guard number > 0, processes[number] == nil, processes.count <= Self.mostProcesses else {
+            return Failure(kind: .state, message: "process \(number) can't be made beside the others")
+        }
+        let plan: FlatPlan
+        do throws(WireError) { plan = try FlatPlan(exec.plan, share: "", root: self.plan.root) } catch {
+            return Failure(kind: .guest, message: "the plan could not be read: \(error)")
         }
         do throws(Errno) {
-            try child.proceed()
-            phase = .starting(request: request)
-            return nil
-        } catch {
-            return Failure(kind: .guest, message: "starting: \(error)")
-        }
-    }
-
-    func send(_ signal: CInt, toAll: Bool) -> Failure? {
-        if case .ended = phase { return Failure(kind: .state, message: "container \(id) is not running") }
-        if case .discarded = phase { return Failure(kind: .state, message: "container \(id) is not running") }
-        do throws(Errno) {
-            if toAll, signal == SIGKILL {
-                try cgroup.kill()
-            } else if toAll {
-                // Those that ended meanwhile need no signal.
-                for process in cgroup.processes() { _ = kill(process, signal) }
-            } else {
-                _ = try once { kill(pid, signal) }
+            let channels = try Channels(loop, exec.stdio)
+            let pidfd = FileDescriptor(owning: try once { clinux_pidfd_open(initial.pid, 0) })
+            let child = try JailChild(
+                plan, beside: self.plan, init: pidfd.raw, stdin: channels.ends[0]?.raw,
+                stdout: channels.ends[1]?.raw, stderr: channels.ends[2]?.raw, cgroup: directory.raw)
+            let process = try ContainedProcess(
+                number, request: request, child: child, channels: channels, startsAtOnce: true, loop: loop,
+                callbacks: .init(
+                    answer: callbacks.answer,
+                    discarded: { [self] in if let pid = processes[number]?.pid { _ = kill(pid, SIGKILL) } },
+                    drained: { [self] in finishIfDrained() }))
+            processes[number] = process
+            for stream in channels.missing {
+                if let remote = parked(stream) { _ = process.attach(stream, remote) }
             }
             return nil
         } catch {
-            return Failure(kind: .state, message: "signal \(signal): \(error.words)")
+            return Failure(kind: .guest, message: "making process \(number): \(error.words)")
+        }
+    }
+
+    private var notRunning: Failure { Failure(kind: .state, message: "container \(id) is not running") }
+
+    /// Takes a stream of the host; false if nobody here waits for it.
+    func attach(_ stream: UInt32, _ remote: SharedDescriptor) -> Bool {
+        processes.values.contains { $0.attach(stream, remote) }
+    }
+
+    func start(_ request: UInt32) -> Failure? {
+        guard let initial, case .created = initial.phase else {
+            return Failure(kind: .state, message: "container \(id) has been started already")
+        }
+        return initial.start(request)
+    }
+
+    func send(_ signal: SendSignal) -> Failure? {
+        guard let process = processes[signal.process.number], process.isAlive else { return notRunning }
+        let number = CInt(signal.signal)
+        do throws(Errno) {
+            if signal.all, number == SIGKILL {
+                try cgroup.kill()
+            } else if signal.all {
+                // Those that ended meanwhile need no signal.
+                for pid in cgroup.processes() { _ = kill(pid, number) }
+            } else {
+                try process.send(number)
+            }
+            return nil
+        } catch {
+            return Failure(kind: .state, message: "signal \(number): \(error.words)")
+        }
+    }
+
+    func resize(_ size: ResizeTerminal) -> Failure? {
+        guard let process = processes[size.process.number] else { return notRunning }
+        do throws(Errno) {
+            try process.channels.resize(rows: size.rows, columns: size.columns)
+            return nil
+        } catch {
+            return Failure(kind: .state, message: "resizing the terminal: \(error.words)")
         }
     }
 
     // MARK: The end
 
-    /// The first process has been reaped.
-    func ended(_ status: ExitStatus) {
-        // What the child said last is still in the socket.
-        hearChild()
-        forgetChild()
-        if case .discarded = phase {} else { phase = .ended }
-        exit =
-            switch status {
-            case .exited(let code):
-                ContainerExit(container: id, signal: nil, code: UInt8(truncatingIfNeeded: code), oomKilled: false)
-            case .signaled(let signal):
-                ContainerExit(
-                    container: id, signal: UInt8(truncatingIfNeeded: signal), code: 0, oomKilled: false)
-            }
-        patience = Clock.monotonicNanoseconds() &+ 10_000_000_000
-        // The first process of a pid namespace is reaped after all others in it.
-        if !plan.hasPIDNamespace { killAll() }
-        waitForOthers()
-    }
-
-    /// A process of the guest has been reaped: perhaps it was the last of this container's.
-    func otherReaped() {
-        if exit != nil { waitForOthers() }
+    /// Takes the end of a process that was reaped; false if it is none of those that the host knows.
+    func reaped(_ pid: pid_t, _ status: ExitStatus) -> Bool {
+        // A helper that has said whom it made, and what was made by it: both say so before they can end.
+        for process in processes.values { process.hearChild() }
+        guard let process = processes.values.first(where: { $0.pid == pid && $0.status == nil }) else {
+            if initial?.status != nil { waitForOthers() }
+            return false
+        }
+        process.ended(status)
+        if process.number == 0 {
+            patience = Clock.monotonicNanoseconds() &+ 10_000_000_000
+            // The first process of a pid namespace is reaped after all others in it.
+            if !plan.hasPIDNamespace { killAll() }
+            waitForOthers()
+        } else {
+            process.channels.drain()
+            finishIfDrained()
+            if initial?.status != nil { waitForOthers() }
+        }
+        return true
     }
 
     private func killAll() {
-        do throws(Errno) { try cgroup.kill() } catch { _ = kill(pid, SIGKILL) }
+        // A frozen process is killed too, by the first of these.
+        do throws(Errno) { try cgroup.kill() } catch { if let initial { try? initial.send(SIGKILL) } }
     }
 
     /// With a pid namespace they are all gone when the first one is; without one, or when a process of the guest was
     /// moved in, it takes a moment.
     private func waitForOthers() {
-        guard exit != nil, patience > 0 else { return }
+        guard patience > 0 else { return }
         if cgroup.isPopulated, Clock.monotonicNanoseconds() < patience {
             loop.cancel(recheck)
             recheck = loop.after(milliseconds: 5) { [self] in waitForOthers() }
@@ -219,28 +177,30 @@ final class Container {
         }
         patience = 0
         loop.cancel(recheck)
-        exit?.oomKilled = cgroup.oomKilled
-        channels.drain()
+        initial?.channels.drain()
         finishIfDrained()
     }
 
     private func finishIfDrained() {
-        guard let exit, patience == 0, channels.isDrained else { return }
-        self.exit = nil
-        channels.close()
+        for (number, process) in processes where number > 0 && process.status != nil && process.channels.isDrained {
+            process.channels.close()
+            processes[number] = nil
+            if let exit = process.exit(of: id, oomKilled: false) { callbacks.tell(.exited(exit)) }
+        }
+        guard let initial, initial.status != nil, patience == 0, initial.channels.isDrained, !isGone else { return }
+        // Those that the init took along are reaped at about the same time; what they wrote is not to be lost.
+        if processes.values.contains(where: { $0.number > 0 && $0.status != nil }) { return }
+        isGone = true
+        memory?.close()
+        for process in processes.values { process.channels.close() }
+        let exit = initial.exit(of: id, oomKilled: cgroup.oomKilled)
+        processes = [:]
         // The host may end the machine as soon as it knows; it needn't wait for the tidying up.
         sync()
-        if case .discarded = phase { callbacks.gone(nil) } else { callbacks.gone(exit) }
+        callbacks.gone(exit)
         cgroup.remove()
         // With a mount namespace of its own its mounts went with it.
         if !plan.hasMountNamespace { umount2(plan.root, CInt(MNT_DETACH)) }
         rmdir(plan.root)
-    }
-}
-
-extension GuestMessage {
-    /// The guest is at fault.
-    fileprivate static func guest(_ message: String) -> GuestMessage {
-        .failed(Failure(kind: .guest, message: message))
     }
 }

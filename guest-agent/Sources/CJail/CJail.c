@@ -8,7 +8,7 @@
 // The statuses of a child that could not become the container's process; shells use the same two.
 enum { NOT_FOUND = 127, NOT_EXECUTED = 126 };
 
-static int send_report(int sync, const struct cjail_report *report, int descriptor) {
+int room_report(int sync, const struct cjail_report *report, int descriptor) {
     union {
         char room[CMSG_SPACE(sizeof(int))];
         struct cmsghdr align;
@@ -53,10 +53,10 @@ int cjail_receive(int socket, struct cjail_report *report, int *descriptor) {
     return room_fail(EBADMSG);
 }
 
-static _Noreturn void fail(int sync, enum cjail_step step, uint32_t op) {
+_Noreturn void room_fail_step(int sync, enum cjail_step step, uint32_t op) {
     int code = errno;
     struct cjail_report report = {.kind = CJAIL_FAILED, .step = step, .op = op, .error = code};
-    send_report(sync, &report, -1);
+    room_report(sync, &report, -1);
     _exit(step == CJAIL_STEP_LOOKUP && code == ENOENT ? NOT_FOUND : NOT_EXECUTED);
 }
 
@@ -117,71 +117,87 @@ static int wait_for_start(int sync) {
     return got < 0 ? -1 : 0;
 }
 
-static int move_from_stdio(int fd) { return fd > 2 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 3); }
+int room_move_from_stdio(int fd) { return fd > 2 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 3); }
+
+int room_take_terminal(const struct cjail_plan *plan, int sync, int master, int slave) {
+    if (set_stdio(plan, slave) < 0) room_fail_step(sync, CJAIL_STEP_STDIO, 0);
+    if (!plan->terminal) return 0;
+    struct cjail_report report = {.kind = CJAIL_TERMINAL};
+    return room_report(sync, &report, master);
+}
+
+_Noreturn void room_become_program(const struct cjail_plan *plan, int sync, struct cjail_report *report) {
+    char program_path[PATH_MAX];
+    uint32_t step = 0, index = 0;
+
+    if (reopen_null(plan) < 0) room_fail_step(sync, CJAIL_STEP_STDIO, 0);
+    umask(plan->has_umask ? plan->umask : 022);
+    room_set_home(plan);
+    if (room_set_limits(plan, &index) < 0) room_fail_step(sync, CJAIL_STEP_LIMITS, index);
+    if (room_become(plan, &step) < 0) room_fail_step(sync, step, 0);
+    const char *program = room_find_program(plan, program_path);
+    if (!program) room_fail_step(sync, CJAIL_STEP_LOOKUP, 0);
+
+    report->kind = CJAIL_READY;
+    if (room_report(sync, report, -1) < 0 || wait_for_start(sync) < 0) room_fail_step(sync, CJAIL_STEP_SYNC, 0);
+    // Nothing of the agent's may be left open in the container, whoever forgot a flag.
+    syscall(SYS_close_range, 3u, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
+    execve(program, plan->arguments, plan->environment);
+    room_fail_step(sync, CJAIL_STEP_EXEC, 0);
+}
 
 static _Noreturn void run_child(const struct cjail_plan *plan, int sync) {
-    char program_path[PATH_MAX];
     struct cjail_report report = {0};
-    uint32_t step = 0, index = 0;
 
     room_default_signals();
     umask(0);
     // Who sends a signal to the agent's group must not hit the container, and a terminal needs a session leader.
     setsid();
-    sync = move_from_stdio(sync);
+    sync = room_move_from_stdio(sync);
     // Every descriptor of the agent is closed on exec anyhow; none is to be left open while the image is touched.
-    if (plan->namespaces & CLONE_NEWCGROUP && unshare(CLONE_NEWCGROUP) < 0) fail(sync, CJAIL_STEP_NAMESPACES, 0);
+    if (plan->namespaces & CLONE_NEWCGROUP && unshare(CLONE_NEWCGROUP) < 0) room_fail_step(sync, CJAIL_STEP_NAMESPACES, 0);
 
     int root = room_attach_rootfs(plan);
-    if (root < 0) fail(sync, CJAIL_STEP_ROOTFS, 0);
+    if (root < 0) room_fail_step(sync, CJAIL_STEP_ROOTFS, 0);
     report.rootfs_mounted = boot_time();
     for (size_t i = 0; i < plan->op_count; i++) {
-        if (room_run(plan, &plan->ops[i], root) < 0) fail(sync, CJAIL_STEP_OPERATION, (uint32_t)i);
+        if (room_run(plan, &plan->ops[i], root) < 0) room_fail_step(sync, CJAIL_STEP_OPERATION, (uint32_t)i);
     }
 
     int master = -1, slave = -1;
-    if (plan->terminal && room_open_terminal(plan, root, &master, &slave) < 0) fail(sync, CJAIL_STEP_TERMINAL, 0);
-    if (set_stdio(plan, slave) < 0) fail(sync, CJAIL_STEP_STDIO, 0);
-    if (plan->terminal) {
-        report.kind = CJAIL_TERMINAL;
-        if (send_report(sync, &report, master) < 0) fail(sync, CJAIL_STEP_SYNC, 0);
-    }
+    if (plan->terminal && room_open_terminal(plan, root, &master, &slave) < 0) room_fail_step(sync, CJAIL_STEP_TERMINAL, 0);
+    if (room_take_terminal(plan, sync, master, slave) < 0) room_fail_step(sync, CJAIL_STEP_SYNC, 0);
     // The session keyring of the container is its own, as with runc; a kernel without keys has none to share.
     syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
     if (plan->root_readonly) {
         struct room_mount_attr readonly = {.attr_set = ROOM_ATTR_RDONLY};
-        if (room_set_attributes(root, 0, &readonly) < 0) fail(sync, CJAIL_STEP_ROOTFS, 0);
+        if (room_set_attributes(root, 0, &readonly) < 0) room_fail_step(sync, CJAIL_STEP_ROOTFS, 0);
     }
-    if (enter_root(plan, root) < 0) fail(sync, CJAIL_STEP_PIVOT, 0);
-    if (reopen_null(plan) < 0) fail(sync, CJAIL_STEP_STDIO, 0);
-    umask(plan->has_umask ? plan->umask : 022);
-    room_set_home(plan);
-    if (room_set_limits(plan, &index) < 0) fail(sync, CJAIL_STEP_LIMITS, index);
-    if (room_become(plan, &step) < 0) fail(sync, step, 0);
-    const char *program = room_find_program(plan, program_path);
-    if (!program) fail(sync, CJAIL_STEP_LOOKUP, 0);
-
-    report.kind = CJAIL_READY;
-    if (send_report(sync, &report, -1) < 0 || wait_for_start(sync) < 0) fail(sync, CJAIL_STEP_SYNC, 0);
-    // Nothing of the agent's may be left open in the container, whoever forgot a flag.
-    syscall(SYS_close_range, 3u, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
-    execve(program, plan->arguments, plan->environment);
-    fail(sync, CJAIL_STEP_EXEC, 0);
+    if (enter_root(plan, root) < 0) room_fail_step(sync, CJAIL_STEP_PIVOT, 0);
+    room_become_program(plan, sync, &report);
 }
 
-pid_t cjail_spawn(const struct cjail_plan *plan, int sync) {
-    struct clone_args arguments = {
-        // The cgroup namespace is taken later: its root is the cgroup that the process is in at that moment.
-        .flags = plan->namespaces & ~(uint64_t)CLONE_NEWCGROUP,
-        .exit_signal = SIGCHLD,
-    };
+static long clone_child(const struct cjail_plan *plan, uint64_t flags) {
+    struct clone_args arguments = {.flags = flags, .exit_signal = SIGCHLD};
     if (plan->cgroup >= 0) {
         arguments.flags |= CLONE_INTO_CGROUP;
         arguments.cgroup = (uint64_t)plan->cgroup;
     }
     // Buffered output would be written twice.
     fflush(NULL);
-    long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
+    return syscall(SYS_clone3, &arguments, sizeof arguments);
+}
+
+pid_t cjail_spawn(const struct cjail_plan *plan, int sync) {
+    // The cgroup namespace is taken later: its root is the cgroup that the process is in at that moment.
+    long pid = clone_child(plan, plan->namespaces & ~(uint64_t)CLONE_NEWCGROUP);
     if (pid == 0) run_child(plan, sync);
+    return (pid_t)pid;
+}
+
+// The cgroup is entered from out here: a cgroup namespace once joined, its border could not be crossed.
+pid_t cjail_join(const struct cjail_plan *plan, int init, int sync) {
+    long pid = clone_child(plan, 0);
+    if (pid == 0) room_join(plan, init, sync);
     return (pid_t)pid;
 }

@@ -83,6 +83,20 @@ int room_copy_up(const struct cjail_op *op, int root);
 // terminal.c
 int room_open_terminal(const struct cjail_plan *plan, int root, int *master, int *slave);
 
+// terminal.c: as above, without /dev/console, which is that of the container's own terminal.
+int room_open_second_terminal(const struct cjail_plan *plan, int root, int *master, int *slave);
+
+// join.c
+_Noreturn void room_join(const struct cjail_plan *plan, int init, int sync);
+
+// CJail.c
+_Noreturn void room_fail_step(int sync, enum cjail_step step, uint32_t op);
+int room_report(int sync, const struct cjail_report *report, int descriptor);
+int room_move_from_stdio(int fd);
+// The end of both ways: stdio, terminal, limits, user, and, when it is told so, exec.
+int room_take_terminal(const struct cjail_plan *plan, int sync, int master, int slave);
+_Noreturn void room_become_program(const struct cjail_plan *plan, int sync, struct cjail_report *report);
+
 // process.c
 int room_set_limits(const struct cjail_plan *plan, uint32_t *failed);
 int room_become(const struct cjail_plan *plan, uint32_t *step);

@@ -30,7 +30,7 @@ static int mount_console(int root, int slave) {
     return result;
 }
 
-int room_open_terminal(const struct cjail_plan *plan, int root, int *master, int *slave) {
+int room_open_second_terminal(const struct cjail_plan *plan, int root, int *master, int *slave) {
     int unlocked = 0;
     *slave = -1;
     *master = open_master(root);
@@ -42,5 +42,9 @@ int room_open_terminal(const struct cjail_plan *plan, int root, int *master, int
         struct winsize size = {.ws_row = plan->rows, .ws_col = plan->columns};
         if (ioctl(*master, TIOCSWINSZ, &size) < 0) return -1;
     }
-    return mount_console(root, *slave);
+    return 0;
+}
+
+int room_open_terminal(const struct cjail_plan *plan, int root, int *master, int *slave) {
+    return room_open_second_terminal(plan, root, master, slave) < 0 ? -1 : mount_console(root, *slave);
 }

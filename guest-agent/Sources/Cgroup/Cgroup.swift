@@ -35,7 +35,15 @@ public struct Cgroup: Sendable {
     public var isPopulated: Bool { event("populated", in: "cgroup.events") != 0 }
 
     /// Whether a process of it was killed for want of memory.
-    public var oomKilled: Bool { event("oom_kill", in: "memory.events").map { $0 > 0 } ?? false }
+    public var oomKilled: Bool { oomKills > 0 }
+
+    /// How many processes of it were.
+    public var oomKills: UInt64 { event("oom_kill", in: "memory.events").map { UInt64(clamping: $0) } ?? 0 }
+
+    /// Stops every process in it and below where it is, or lets them go on; `isFrozen` tells when it has happened.
+    public func freeze(_ frozen: Bool) throws(Errno) { try write(frozen ? "1" : "0", to: "cgroup.freeze") }
+
+    public var isFrozen: Bool { event("frozen", in: "cgroup.events") == 1 }
 
     /// The processes in it and below, as the guest numbers them.
     public func processes() -> [pid_t] { Self.processes(in: path, deeper: 32) }
@@ -61,6 +69,11 @@ public struct Cgroup: Sendable {
     /// A value of a file of "key value" lines; nil if it is not there.
     private func event(_ key: String, in file: String) -> Int? {
         guard let bytes = try? File.read(path + "/" + file, limit: 4096) else { return nil }
+        return Self.value(key, in: bytes)
+    }
+
+    /// The value of a line "key value".
+    public static func value(_ key: String, in bytes: [UInt8]) -> Int? {
         for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
             let words = line.split(separator: " ")
             if words.count == 2, words[0] == key { return Int(words[1]) }

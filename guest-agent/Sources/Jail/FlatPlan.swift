@@ -54,6 +54,14 @@ public final class FlatPlan {
         return cjail_spawn(&plan, sync)
     }
 
+    /// Makes a process beside `init`, a pidfd, in the namespaces and the root of `container`'s plan.
+    func join(_ container: FlatPlan, init: CInt, stdio: (CInt, CInt, CInt), cgroup: CInt, sync: CInt) -> pid_t {
+        plan.namespaces = container.plan.namespaces
+        plan.stdio = stdio
+        plan.cgroup = cgroup
+        return cjail_join(&plan, `init`, sync)
+    }
+
     private func readProcess(_ reader: inout WireReader) throws(WireError) {
         plan.arguments = UnsafePointer(try texts(&reader, "arguments", spare: 1))
         // The free slot behind the end is for HOME.

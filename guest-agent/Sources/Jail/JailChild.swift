@@ -7,6 +7,8 @@ import LinuxSys
 public final class JailChild {
     /// What the child says.
     public enum Event {
+        /// The process is a child of its own, and no longer the one that was made first.
+        case forked(pid_t)
         /// All is done but exec. The time is CLOCK_BOOTTIME, when the rootfs had been mounted.
         case ready(rootfsMounted: UInt64)
         case terminal(SharedDescriptor)
@@ -15,6 +17,7 @@ public final class JailChild {
         case closed
     }
 
+    /// The child, or the helper that makes it.
     public let pid: pid_t
     private let socket: FileDescriptor
 
@@ -33,6 +36,20 @@ public final class JailChild {
         if pid < 0 { throw Errno.current }
     }
 
+    /// Makes a process beside a container's init, which `init` is a pidfd of; the first event is `forked`.
+    public init(
+        _ plan: FlatPlan, beside container: FlatPlan, init: CInt, stdin: CInt?, stdout: CInt?, stderr: CInt?,
+        cgroup: CInt
+    ) throws(Errno) {
+        let (ours, theirs) = try Sockets.pair(.packets).split()
+        socket = FileDescriptor(owning: ours)
+        let childSide = FileDescriptor(owning: theirs)
+        pid = plan.join(
+            container, init: `init`, stdio: (stdin ?? -1, stdout ?? -1, stderr ?? -1), cgroup: cgroup,
+            sync: childSide.raw)
+        if pid < 0 { throw Errno.current }
+    }
+
     /// The next thing that the child said; nil: nothing yet.
     public func next() throws(Errno) -> Event? {
         var report = cjail_report()
@@ -45,6 +62,7 @@ public final class JailChild {
             throw error
         }
         switch cjail_report_kind(report.kind) {
+        case CJAIL_FORKED where report.pid > 0: return .forked(report.pid)
         case CJAIL_READY: return .ready(rootfsMounted: report.rootfs_mounted)
         case CJAIL_TERMINAL where descriptor >= 0:
             return .terminal(SharedDescriptor(FileDescriptor(owning: descriptor)))

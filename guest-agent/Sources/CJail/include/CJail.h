@@ -98,9 +98,10 @@ enum cjail_step {
     CJAIL_STEP_LOOKUP,     // the program is not there or not executable
     CJAIL_STEP_SYNC,
     CJAIL_STEP_EXEC,
+    CJAIL_STEP_JOIN,       // the namespaces of a container's init
 };
 
-enum cjail_report_kind { CJAIL_FAILED = 1, CJAIL_TERMINAL, CJAIL_READY };
+enum cjail_report_kind { CJAIL_FAILED = 1, CJAIL_TERMINAL, CJAIL_READY, CJAIL_FORKED };
 
 // One message of the child. With CJAIL_TERMINAL comes one descriptor, the terminal's master.
 struct cjail_report {
@@ -109,6 +110,7 @@ struct cjail_report {
     uint32_t op;
     int32_t error;
     uint64_t rootfs_mounted; // CLOCK_BOOTTIME in nanoseconds
+    int32_t pid;             // with CJAIL_FORKED: of the process itself, in the caller's pid namespace
 };
 
 // Makes the child. `sync` is the child's end of a SOCK_SEQPACKET pair; the caller closes its copy.
@@ -116,6 +118,11 @@ struct cjail_report {
 // file it leaves. After a successful exec the agent reads the end of the file.
 // Returns the child's pid in the caller's pid namespace; -1 and errno when there is none.
 pid_t cjail_spawn(const struct cjail_plan *plan, int sync);
+
+// Makes a process beside a container's init, in its namespaces and root: of the plan only the process counts, and
+// `namespaces`, which are those of the init. What is returned is a helper, which reports CJAIL_FORKED and leaves; the
+// process itself is a child of the caller too, and goes on as that of cjail_spawn does.
+pid_t cjail_join(const struct cjail_plan *plan, int init, int sync);
 
 // The next message of the child: 1, or 0 at the end of the file, -1 and errno (EAGAIN: none yet).
 int cjail_receive(int socket, struct cjail_report *report, int *descriptor);

@@ -3,9 +3,9 @@ import Glibc
 import LinuxSys
 import OCISpec
 
-/// The container's stdin, stdout and stderr, or its terminal: the caller's descriptors 0, 1 and 2 (or a pty whose master
+/// A process's stdin, stdout and stderr, or its terminal: the caller's descriptors 0, 1 and 2 (or a pty whose master
 /// goes to a console socket), each relayed to a stream of the agent.
-final class ContainerStdio {
+final class ProcessStdio {
     enum Event {
         case firstByte
         /// All output has been written, or nobody wants it any more.
@@ -13,43 +13,43 @@ final class ContainerStdio {
         case failed(RuntimeError)
     }
 
-    private enum StreamID {
-        static let stdin: UInt32 = 0
-        static let stdout: UInt32 = 1
-        static let stderr: UInt32 = 2
-        static let terminal: UInt32 = 3
-    }
-
     let plan: Stdio
     var events: (Event) -> Void = { _ in }
     private let loop: EventLoop
     private let dialer: StreamDialer
+    private let streams: StdioStreams
     private let hostTerminal: HostTerminal?
     private var relays: [Relay] = []
     /// Output streams that have not ended.
     private var outputs: Set<UInt32>
     private var firstByteSeen = false
 
-    init(spec: Spec, consoleSocket: Bool, loop: EventLoop, dialer: StreamDialer) throws(RuntimeError) {
+    /// - Parameters:
+    ///   - number: the process's in its sandbox.
+    ///   - consoleSocket: whether the terminal's master goes to the inherited socket.
+    init(
+        _ process: Process?, number: UInt32, consoleSocket: Bool, loop: EventLoop, dialer: StreamDialer
+    ) throws(RuntimeError) {
         self.loop = loop
         self.dialer = dialer
-        guard spec.process?.terminal == true else {
+        streams = StdioStreams(process: number)
+        guard process?.terminal == true else {
             hostTerminal = nil
-            plan = .pipes(stdin: StreamID.stdin, stdout: StreamID.stdout, stderr: StreamID.stderr)
-            outputs = [StreamID.stdout, StreamID.stderr]
+            plan = .pipes(stdin: streams.stdin, stdout: streams.stdout, stderr: streams.stderr)
+            outputs = [streams.stdout, streams.stderr]
             return
         }
         hostTerminal =
             consoleSocket
             ? try HostTerminal(consoleSocket: FileDescriptor(owning: LaunchRequest.Inherited.consoleSocket)) : nil
-        var rows = UInt16(clamping: spec.process?.consoleSize?.height ?? 0)
-        var columns = UInt16(clamping: spec.process?.consoleSize?.width ?? 0)
+        var rows = UInt16(clamping: process?.consoleSize?.height ?? 0)
+        var columns = UInt16(clamping: process?.consoleSize?.width ?? 0)
         if let size = try? Terminal.size(of: hostTerminal?.slave.raw ?? 0), size.rows > 0 {
             rows = size.rows
             columns = size.columns
         }
-        plan = .terminal(stream: StreamID.terminal, rows: rows, columns: columns)
-        outputs = [StreamID.terminal]
+        plan = .terminal(stream: streams.terminal, rows: rows, columns: columns)
+        outputs = [streams.terminal]
     }
 
     var isDelivered: Bool { outputs.isEmpty }
@@ -63,14 +63,14 @@ final class ContainerStdio {
     /// Connects every stream; what comes of it is told by events.
     func open() {
         switch plan {
-        case .terminal: dial(StreamID.terminal) { [unowned self] stream throws(Errno) in try connectTerminal(stream) }
+        case .terminal: dial(streams.terminal) { [unowned self] stream throws(Errno) in try connectTerminal(stream) }
         case .pipes:
-            dial(StreamID.stdin) { [unowned self] stream throws(Errno) in try connectInput(stream) }
-            dial(StreamID.stdout) { [unowned self] stream throws(Errno) in
-                try connectOutput(stream, StreamID.stdout, to: 1)
+            dial(streams.stdin) { [unowned self] stream throws(Errno) in try connectInput(stream) }
+            dial(streams.stdout) { [unowned self] stream throws(Errno) in
+                try connectOutput(stream, streams.stdout, to: 1)
             }
-            dial(StreamID.stderr) { [unowned self] stream throws(Errno) in
-                try connectOutput(stream, StreamID.stderr, to: 2)
+            dial(streams.stderr) { [unowned self] stream throws(Errno) in
+                try connectOutput(stream, streams.stderr, to: 2)
             }
         }
     }
@@ -80,7 +80,7 @@ final class ContainerStdio {
             switch result {
             case .success(let socket):
                 do throws(Errno) { try connected(socket) } catch {
-                    events(.failed(RuntimeError("the container's stdio: \(error)")))
+                    events(.failed(RuntimeError("standard input, output and error: \(error)")))
                 }
             case .failure(let error): events(.failed(error))
             }
@@ -123,10 +123,10 @@ final class ContainerStdio {
     private func connectTerminal(_ stream: SharedDescriptor) throws(Errno) {
         if let slave = hostTerminal?.slave {
             try relayInput(from: Endpoint(own: slave.descriptor.duplicate()), to: stream)
-            try relayOutput(from: stream, StreamID.terminal, to: Endpoint(own: slave.descriptor.duplicate()))
+            try relayOutput(from: stream, streams.terminal, to: Endpoint(own: slave.descriptor.duplicate()))
         } else {
             try relayInput(from: Endpoint.inherited(0, writing: false), to: stream)
-            try relayOutput(from: stream, StreamID.terminal, to: Endpoint.inherited(1, writing: true))
+            try relayOutput(from: stream, streams.terminal, to: Endpoint.inherited(1, writing: true))
         }
     }
 

@@ -1,0 +1,73 @@
+import AgentProtocol
+import JSON
+import LinuxSys
+
+/// What others ask about the container, and change of it, while it runs.
+extension Supervisor {
+    typealias Answer = (ControlEvent) -> Void
+
+    private static func refusal(_ message: String) -> ControlEvent {
+        .failed(message: message, exitCode: 1, console: [])
+    }
+
+    func freeze(_ frozen: Bool, _ answer: @escaping Answer) {
+        guard phase >= .created, phase < .exited, let agent else { return answer(Self.refusal("container not running")) }
+        guard (record.status == .paused) != frozen else {
+            return answer(Self.refusal(frozen ? "container not running" : "container not paused"))
+        }
+        agent.send(.freeze(container: id.text, frozen: frozen)) { [unowned self] result in
+            if case .success(.done) = result, phase < .exited {
+                updateRecord(frozen ? .paused : phase == .created ? .created : .running)
+            }
+            answer(ControlEvent(agentAnswer: result))
+        }
+    }
+
+    func update(_ settings: [CgroupSetting], _ answer: @escaping Answer) {
+        guard phase >= .created, phase < .exited, let agent else { return answer(Self.refusal("container not running")) }
+        agent.send(.update(container: id.text, settings: settings)) { answer(ControlEvent(agentAnswer: $0)) }
+    }
+
+    /// Fifty processes a message: a message has a limit.
+    func listProcesses(_ answer: @escaping Answer) {
+        guard phase >= .created, phase < .exited, let agent else { return answer(Self.refusal("container not running")) }
+        agent.send(.listProcesses(container: id.text)) { result in
+            guard case .success(.processes(let entries)) = result else { return answer(ControlEvent(agentAnswer: result)) }
+            var rest = entries[...]
+            while !rest.isEmpty {
+                answer(.value(.array(rest.prefix(50).map(\.json))))
+                rest = rest.dropFirst(50)
+            }
+            answer(.done)
+        }
+    }
+
+    func readCgroup(_ files: [String], _ answer: @escaping Answer) {
+        guard phase >= .created, phase < .exited, let agent else { return answer(Self.refusal("container not running")) }
+        agent.send(.readCgroup(container: id.text, files: files)) { result in
+            guard case .success(.contents(let contents)) = result else { return answer(ControlEvent(agentAnswer: result)) }
+            for file in contents {
+                guard let bytes = file.bytes else { continue }
+                let text = String(decoding: bytes.prefix(16 << 10), as: UTF8.self)
+                answer(.value(["file": .string(file.file), "text": .string(text)]))
+            }
+            answer(.done)
+        }
+    }
+
+    /// The kernel of the guest has killed a process of the container for want of memory.
+    func tellOfMemory(_ count: UInt64) {
+        for listener in listeners { listener.send(.value(["type": "oom", "count": JSONValue(count)])) }
+    }
+}
+
+extension ProcessEntry {
+    fileprivate var json: JSONValue {
+        let words = commandLine.prefix(1000).map { $0 == 0 ? UInt8(ascii: " ") : $0 }
+        return [
+            "pid": JSONValue(pid), "uid": JSONValue(uid),
+            "stat": .string(PrintableText.line(String(decoding: stat.prefix(500), as: UTF8.self))),
+            "commandLine": .string(PrintableText.line(String(decoding: words, as: UTF8.self))),
+        ]
+    }
+}

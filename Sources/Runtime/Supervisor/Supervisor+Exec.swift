@@ -1,0 +1,77 @@
+import AgentProtocol
+import Glibc
+import LinuxSys
+
+/// Processes beside the container's init. Who asked for one is connected for as long as it lives, has its stdio, and is
+/// its stand-in on the host: what ends the one ends the other.
+extension Supervisor {
+    /// Milliseconds that those who have a process's output are given to take it before the machine ends.
+    private static let patience: UInt64 = 5000
+
+    func exec(_ caller: ControlCaller, plan: SharedDescriptor?, terminal: Terminal.Size?, ignorePaused: Bool) {
+        func refuse(_ message: String) { caller.send(.failed(message: message, exitCode: 255, console: [])) }
+        guard phase >= .created, phase < .exited, let agent else {
+            return refuse("cannot exec in a stopped container")
+        }
+        if record.status == .paused, !ignorePaused {
+            return refuse("cannot exec in a paused container (use --ignore-paused to override)")
+        }
+        guard let plan, let bytes = try? plan.descriptor.readAll(limit: WireLimit.plan), caller.process == nil else {
+            return refuse("the process's plan did not arrive")
+        }
+        let number = nextProcess
+        nextProcess += 1
+        caller.process = number
+        execs[number] = caller
+        caller.gone = { [unowned self] in abandon(number) }
+        let streams = StdioStreams(process: number)
+        let stdio: Stdio =
+            if let terminal {
+                .terminal(stream: streams.terminal, rows: terminal.rows, columns: terminal.columns)
+            } else {
+                .pipes(stdin: streams.stdin, stdout: streams.stdout, stderr: streams.stderr)
+            }
+        caller.send(.process(number))
+        let process = ProcessName(id.text, number)
+        agent.send(.exec(ExecProcess(process: process, plan: bytes, stdio: stdio))) { [unowned self] answer in
+            if case .success(.created) = answer { return caller.send(.done) }
+            execs[number] = nil
+            caller.process = nil
+            caller.send(ControlEvent(agentAnswer: answer))
+        }
+    }
+
+    /// The stand-in has gone: killed, most likely, and what it stood in for follows.
+    private func abandon(_ number: UInt32) {
+        guard execs.removeValue(forKey: number) != nil else { return }
+        if phase < .exited {
+            let kill = SendSignal(process: ProcessName(id.text, number), signal: UInt8(SIGKILL), all: false)
+            agent?.send(.signal(kill)) { _ in }
+        } else if execs.isEmpty {
+            end()
+        }
+    }
+
+    func execExited(_ exit: ProcessExit) {
+        execs[exit.process.number]?.send(.exited(code: exit.shellCode))
+    }
+
+    /// When the init has ended, what other processes wrote is not to be lost with the machine.
+    func endAfterExecs() {
+        if execs.isEmpty { return end() }
+        loop.after(milliseconds: Self.patience) { [weak self] in self?.end() }
+    }
+
+    func forward(_ signal: Int32, to caller: ControlCaller) {
+        guard let number = caller.process else { return }
+        let request = SendSignal(process: ProcessName(id.text, number), signal: UInt8(signal), all: false)
+        agent?.send(.signal(request)) { _ in }
+    }
+
+    func resize(_ rows: UInt16, _ columns: UInt16, of caller: ControlCaller) {
+        guard let number = caller.process else { return }
+        agent?.send(
+            .resize(ResizeTerminal(process: ProcessName(id.text, number), rows: rows, columns: columns))
+        ) { _ in }
+    }
+}
