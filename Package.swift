@@ -68,7 +68,7 @@ let package = Package(
         .executableTarget(
             name: "kvm-runtime",
             dependencies: [
-                "Runtime", "LinuxSys",
+                "Runtime", "LinuxSys", "OCISpec",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Sources/kvm-runtime", swiftSettings: strict,
             // Without the dynamic linker a command starts in half the time, and two processes a sandbox are 2 MB smaller

@@ -64,7 +64,7 @@ ARROWS: dict[str, set[str]] = {
         "QEMUDriver", "StateStore", "Logging",
     },
     # Programs: parse, call, print.
-    "kvm-runtime": {"Runtime", "LinuxSys", "ArgumentParser"},
+    "kvm-runtime": {"Runtime", "LinuxSys", "OCISpec", "ArgumentParser"},
     "kvm-vmm": {"VhostUser", "Virtio", "VirtioVsock", "VirtioFS", "FileCalls", "VMMWire", "LinuxSys"},
     # Tests that are no test targets: what libFuzzer and the unit tests run.
     "FuzzTargets": {

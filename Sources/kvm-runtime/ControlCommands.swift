@@ -78,7 +78,9 @@ struct Interval: ExpressibleByArgument, CustomStringConvertible {
         while !rest.isEmpty {
             let digits = rest.prefix { $0.isNumber || $0 == "." }
             rest = rest.dropFirst(digits.count)
-            guard let number = Double(digits), let unit = units.first(where: { rest.hasPrefix($0.0) }) else { return nil }
+            guard let number = Double(digits), let unit = units.first(where: { rest.hasPrefix($0.0) }) else {
+                return nil
+            }
             rest = rest.dropFirst(unit.0.count)
             sum += number * unit.1
         }
@@ -96,7 +98,8 @@ struct UpdateCommand: Verb {
     @OptionGroup var global: GlobalOptions
     @Option(
         name: [.short, .long],
-        help: ArgumentHelp("linux.resources as JSON, in the place of the other options; - is stdin.", valueName: "file"))
+        help: ArgumentHelp("linux.resources as JSON, in the place of the other options; - is stdin.", valueName: "file")
+    )
     var resources: String?
     @Option(name: .customLong("cpu-period"), help: "Microseconds.") var cpuPeriod: UInt64?
     @Option(name: .customLong("cpu-quota"), help: "Microseconds in each period; -1: no limit.") var cpuQuota: Int64?

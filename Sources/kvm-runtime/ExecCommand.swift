@@ -38,7 +38,8 @@ struct ExecCommand: Verb {
         name: .customLong("preserve-fds"),
         help: ArgumentHelp("Refused if not 0: descriptors can't cross.", valueName: "n"))
     var preserveFds = 0
-    @Option(help: ArgumentHelp("Refused: the container's own cgroup it is.", valueName: "path")) var cgroup: [String] = []
+    @Option(help: ArgumentHelp("Refused: the container's own cgroup it is.", valueName: "path")) var cgroup: [String] =
+        []
     @Flag(name: .customLong("ignore-paused"), help: "Run it in a paused container too.") var ignorePaused = false
     @Argument var id: String
     @Argument(parsing: .captureForPassthrough, help: "The program and its arguments.") var command: [String] = []

@@ -28,11 +28,6 @@ struct GlobalOptions: ParsableArguments {
     @Flag(name: .customLong("systemd-cgroup"), help: "cgroupsPath has systemd's form, slice:prefix:name.")
     var systemdCgroup = false
 
-    @Option(help: ArgumentHelp("true, false or auto; kvm-runtime needs root for now.", valueName: "value"))
-    var rootless: String?
-
-    @Option(help: ArgumentHelp("Without effect, as in runc.", valueName: "path")) var criu: String?
-
     @Option(help: ArgumentHelp("Configuration file.", valueName: "file"))
     var config: String?
 
@@ -52,9 +47,11 @@ struct GlobalOptions: ParsableArguments {
     }
 
     private static let valued: Set<String> = [
-        "--root", "--log", "--log-format", "--config", "--kernel", "--initramfs", "--rootless",
-        "--criu",
+        "--root", "--log", "--log-format", "--config", "--kernel", "--initramfs",
     ]
+    /// Options of runc that say nothing here: kvm-runtime needs root, and nothing of criu's. Only before the command's
+    /// name, for `spec` has a --rootless of its own.
+    private static let dropped: Set<String> = ["--rootless", "--criu"]
     private static let flags: Set<String> = ["--debug", "--systemd-cgroup"]
 
     /// The same arguments with the global options that stand before the command's name put right behind it.
@@ -66,6 +63,10 @@ struct GlobalOptions: ParsableArguments {
                 moved.append(rest.removeFirst())
             } else if valued.contains(first), rest.count > 1 {
                 moved += [rest.removeFirst(), rest.removeFirst()]
+            } else if dropped.contains(where: { first.hasPrefix($0 + "=") }) {
+                rest.removeFirst()
+            } else if dropped.contains(first), rest.count > 1 {
+                rest.removeFirst(2)
             } else {
                 break
             }

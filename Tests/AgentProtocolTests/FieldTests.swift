@@ -36,10 +36,31 @@ struct FieldTests {
         refused("watched", 4096) { create(watched: $0) }
         refused("container", 1024) { HostMessage.start(container: text($0)).frame(request: 1) }
         refused("container", 1024) {
-            HostMessage.signal(SendSignal(container: text($0), signal: 1, all: false)).frame(request: 1)
+            HostMessage.signal(SendSignal(process: ProcessName(text($0)), signal: 1, all: false)).frame(request: 1)
         }
         refused("container", 1024) {
-            HostMessage.resize(ResizeTerminal(container: text($0), rows: 1, columns: 1)).frame(request: 1)
+            HostMessage.resize(ResizeTerminal(process: ProcessName(text($0)), rows: 1, columns: 1)).frame(request: 1)
+        }
+        refused("container", 1024) { HostMessage.freeze(container: text($0), frozen: true).frame(request: 1) }
+        refused("plan", 4 << 20) {
+            let stdio = Stdio.pipes(stdin: nil, stdout: nil, stderr: nil)
+            let plan = [UInt8](repeating: 1, count: $0)
+            return HostMessage.exec(ExecProcess(process: ProcessName("c"), plan: plan, stdio: stdio)).frame(request: 1)
+        }
+        refused("files", 4096) {
+            HostMessage.readCgroup(container: "c", files: [String](repeating: "f", count: $0)).frame(request: 1)
+        }
+        refused("processes", 4096) {
+            let entry = ProcessEntry(pid: 1, uid: 1, stat: [], commandLine: [])
+            return GuestMessage.processes([ProcessEntry](repeating: entry, count: $0)).frame(request: 1)
+        }
+        refused("stat", 4096) {
+            let stat = [UInt8](repeating: 1, count: $0)
+            return GuestMessage.processes([ProcessEntry(pid: 1, uid: 1, stat: stat, commandLine: [])]).frame(request: 1)
+        }
+        refused("bytes", 64 << 10) {
+            let bytes = [UInt8](repeating: 1, count: $0)
+            return GuestMessage.contents([FileContents(file: "f", bytes: bytes)]).frame(request: 1)
         }
         refused("seed", 256) {
             HostMessage.welcome(Welcome(realtime: 0, seed: [UInt8](repeating: 1, count: $0))).frame(request: 0)
@@ -48,7 +69,7 @@ struct FieldTests {
             GuestMessage.hello(Hello(kernel: text($0), uptime: 0)).frame(request: 0)
         }
         refused("container", 1024) {
-            let exit = ContainerExit(container: text($0), signal: nil, code: 0, oomKilled: false)
+            let exit = ProcessExit(process: ProcessName(text($0)), signal: nil, code: 0, oomKilled: false)
             return GuestMessage.exited(exit).frame(request: 0)
         }
     }
@@ -98,13 +119,13 @@ struct FieldTests {
     @Test("a flag is 0 or 1, a signal 1 to 64, a choice one that exists")
     func values() {
         func signal(_ number: UInt8, _ all: UInt8) -> WireError? {
-            refusal(Frame(request: 0, kind: 4, payload: [1, 0, 0, 0, 97, number, all]))
+            refusal(Frame(request: 0, kind: 4, payload: [1, 0, 0, 0, 97, 0, 0, 0, 0, number, all]))
         }
         #expect(signal(1, 0) == nil && signal(64, 1) == nil)
         #expect(signal(0, 0) == .badValue(field: "signal") && signal(65, 0) == .badValue(field: "signal"))
         #expect(signal(9, 2) == .badValue(field: "all"))
         func exited(_ rest: [UInt8]) -> WireError? {
-            refusal(Frame(request: 0, kind: 133, payload: [0, 0, 0, 0] + rest))
+            refusal(Frame(request: 0, kind: 133, payload: [0, 0, 0, 0, 0, 0, 0, 0] + rest))
         }
         #expect(exited([0, 7, 0]) == nil && exited([1, 64, 7, 1]) == nil)
         #expect(

@@ -22,10 +22,10 @@ struct MessageTests {
         #expect(
             HostMessage.start(container: "ab").frame(request: 0x0102).encoded
                 == [11, 0, 0, 0, 2, 1, 0, 0, 3, 2, 0, 0, 0, 97, 98])
-        let exit = ContainerExit(container: "c", signal: 9, code: 0, oomKilled: true)
+        let exit = ProcessExit(process: ProcessName("c"), signal: 9, code: 0, oomKilled: true)
         #expect(
             GuestMessage.exited(exit).frame(request: 0).encoded
-                == [14, 0, 0, 0, 0, 0, 0, 0, 133, 1, 0, 0, 0, 99, 1, 9, 0, 1])
+                == [18, 0, 0, 0, 0, 0, 0, 0, 133, 1, 0, 0, 0, 99, 0, 0, 0, 0, 1, 9, 0, 1])
         #expect(HostMessage.setClock(nanoseconds: 1 << 56).frame(request: 0).payload == [0, 0, 0, 0, 0, 0, 0, 1])
     }
 
@@ -97,11 +97,11 @@ struct MessageTests {
             let host = #expect(throws: WireError.self) {
                 if kind != 7 { _ = try HostMessage(frame) } else { throw WireError.truncated }
             }
-            #expect((host == .unknownKind(kind)) == !(1...8).contains(kind))
+            #expect((host == .unknownKind(kind)) == !(1...13).contains(kind))
             let guest = #expect(throws: WireError.self) {
                 if kind != 130 { _ = try GuestMessage(frame) } else { throw WireError.truncated }
             }
-            #expect((guest == .unknownKind(kind)) == !(129...135).contains(kind))
+            #expect((guest == .unknownKind(kind)) == !(129...138).contains(kind))
         }
     }
 

@@ -21,9 +21,17 @@ enum Samples {
                 container: "", plan: [0, 255], shareTag: "x", cgroup: [""],
                 stdio: .pipes(stdin: nil, stdout: nil, stderr: .max))),
         .start(container: "web-1"), .start(container: ""),
-        .signal(SendSignal(container: "web-1", signal: 15, all: false)),
-        .signal(SendSignal(container: "é", signal: 64, all: true)),
-        .resize(ResizeTerminal(container: "web-1", rows: 0, columns: 65535)),
+        .signal(SendSignal(process: ProcessName("web-1"), signal: 15, all: false)),
+        .signal(SendSignal(process: ProcessName("é", 7), signal: 64, all: true)),
+        .resize(ResizeTerminal(process: ProcessName("web-1", .max), rows: 0, columns: 65535)),
+        .exec(
+            ExecProcess(
+                process: ProcessName("web-1", 9), plan: [7], stdio: .pipes(stdin: 36, stdout: 37, stderr: 38))),
+        .exec(ExecProcess(process: ProcessName(""), plan: [], stdio: .terminal(stream: 39, rows: 1, columns: 2))),
+        .freeze(container: "web-1", frozen: true), .freeze(container: "", frozen: false),
+        .update(container: "web-1", settings: [CgroupSetting("pids.max", "9")]), .update(container: "", settings: []),
+        .listProcesses(container: "web-1"), .readCgroup(container: "web-1", files: ["cpu.stat", ""]),
+        .readCgroup(container: "", files: []),
         .setClock(nanoseconds: 0), .setClock(nanoseconds: .max), .shutdown,
         .fileChanged(
             FileChanged(
@@ -40,11 +48,19 @@ enum Samples {
         .failed(Failure(kind: .guest, message: "")), .failed(Failure(kind: .state, message: "é")),
         .failed(Failure(kind: .programNotFound, message: "x")),
         .failed(Failure(kind: .programNotExecutable, message: "x")),
+        .processes([]),
+        .processes([
+            ProcessEntry(pid: 1, uid: 0, stat: [1, 0, 255], commandLine: []),
+            ProcessEntry(pid: .max, uid: .max, stat: [], commandLine: Array("sh\0".utf8)),
+        ]),
+        .contents([]), .contents([FileContents(file: "a", bytes: nil), FileContents(file: "", bytes: [0])]),
+        .contents([FileContents(file: "b", bytes: [])]),
+        .outOfMemory(container: "web-1", count: 1), .outOfMemory(container: "", count: .max),
         .stepFailed(StepFailure(step: 1, index: 0, errno: 2)),
         .stepFailed(StepFailure(step: .max, index: .max, errno: .min)),
-        .exited(ContainerExit(container: "web-1", signal: nil, code: 255, oomKilled: false)),
-        .exited(ContainerExit(container: "web-1", signal: 1, code: 0, oomKilled: true)),
-        .exited(ContainerExit(container: "", signal: 64, code: 0, oomKilled: false)),
+        .exited(ProcessExit(process: ProcessName("web-1", 3), signal: nil, code: 255, oomKilled: false)),
+        .exited(ProcessExit(process: ProcessName("web-1", 3), signal: 1, code: 0, oomKilled: true)),
+        .exited(ProcessExit(process: ProcessName(""), signal: 64, code: 0, oomKilled: false)),
         .watching(WatchedFiles(tree: "bind-0", inodes: [0, 1, .max])), .watching(WatchedFiles(tree: "", inodes: [])),
     ]
 

@@ -24,7 +24,8 @@ private final class FakeAgent {
         link = try AgentLink(loop: loop, stream: FileDescriptor(owning: host)) { [unowned self] event in
             switch event {
             case .hello(let hello): events.append("hello \(hello.kernel)")
-            case .exited(let exit): events.append("exited \(exit.container)")
+            case .exited(let exit): events.append("exited \(exit.process.container)")
+            case .outOfMemory(let container, let count): events.append("oom \(container) \(count)")
             case .watching(let files): events.append("watching \(files.tree)")
             case .lost(let reason): events.append("lost: \(reason)")
             }
@@ -105,7 +106,7 @@ struct AgentLinkTests {
         for byte in hello.frame(request: 0).encoded { try agent.say(bytes: [byte]) }
         #expect(agent.events == ["hello 6.12"])
         let exits = ["a", "b"].map {
-            GuestMessage.exited(ContainerExit(container: $0, signal: nil, code: 0, oomKilled: false))
+            GuestMessage.exited(ProcessExit(process: ProcessName($0), signal: nil, code: 0, oomKilled: false))
         }
         try agent.say(bytes: exits.flatMap { $0.frame(request: 0).encoded })
         #expect(agent.events == ["hello 6.12", "exited a", "exited b"])

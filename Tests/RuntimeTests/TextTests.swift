@@ -114,8 +114,8 @@ struct RuntimeErrorTests {
     @Test func exitWords() {
         #expect(LinuxSys.ExitStatus.exited(code: 3).words == "exited with code 3")
         #expect(LinuxSys.ExitStatus.signaled(signal: 9).words == "was killed by SIGKILL")
-        #expect(ContainerExit(container: "c", signal: nil, code: 255, oomKilled: false).shellCode == 255)
-        #expect(ContainerExit(container: "c", signal: 64, code: 0, oomKilled: false).shellCode == 192)
+        #expect(ProcessExit(process: ProcessName("c"), signal: nil, code: 255, oomKilled: false).shellCode == 255)
+        #expect(ProcessExit(process: ProcessName("c"), signal: 64, code: 0, oomKilled: false).shellCode == 192)
         #expect(ControlEvent(agentAnswer: .success(.done)) == .done)
         #expect(
             ControlEvent(agentAnswer: .failure(RuntimeError("x", exitCode: 5)))

@@ -65,7 +65,8 @@ final class StandIn {
         // The streams' numbers are not known yet; the terminal's size is.
         if plan.process.terminal {
             let console = plan.process.consoleSize
-            size = Terminal.Size(rows: UInt16(clamping: console?.height ?? 0), columns: UInt16(clamping: console?.width ?? 0))
+            size = Terminal.Size(
+                rows: UInt16(clamping: console?.height ?? 0), columns: UInt16(clamping: console?.width ?? 0))
             if !consoleSocket, let own = try? Terminal.size(of: 0), own.rows > 0 { size = own }
         }
         var jail = plan.jail
@@ -76,7 +77,9 @@ final class StandIn {
 
     private func takeSignals() {
         while let delivery = try? signals.next() {
-            if delivery.signal == SIGWINCH { resize() } else {
+            if delivery.signal == SIGWINCH {
+                resize()
+            } else {
                 channel.send(ControlRequest.signal(delivery.signal, all: false).json)
             }
         }

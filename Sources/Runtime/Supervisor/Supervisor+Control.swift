@@ -11,7 +11,9 @@ extension Supervisor {
     }
 
     func freeze(_ frozen: Bool, _ answer: @escaping Answer) {
-        guard phase >= .created, phase < .exited, let agent else { return answer(Self.refusal("container not running")) }
+        guard phase >= .created, phase < .exited, let agent else {
+            return answer(Self.refusal("container not running"))
+        }
         guard (record.status == .paused) != frozen else {
             return answer(Self.refusal(frozen ? "container not running" : "container not paused"))
         }
@@ -24,15 +26,21 @@ extension Supervisor {
     }
 
     func update(_ settings: [CgroupSetting], _ answer: @escaping Answer) {
-        guard phase >= .created, phase < .exited, let agent else { return answer(Self.refusal("container not running")) }
+        guard phase >= .created, phase < .exited, let agent else {
+            return answer(Self.refusal("container not running"))
+        }
         agent.send(.update(container: id.text, settings: settings)) { answer(ControlEvent(agentAnswer: $0)) }
     }
 
     /// Fifty processes a message: a message has a limit.
     func listProcesses(_ answer: @escaping Answer) {
-        guard phase >= .created, phase < .exited, let agent else { return answer(Self.refusal("container not running")) }
+        guard phase >= .created, phase < .exited, let agent else {
+            return answer(Self.refusal("container not running"))
+        }
         agent.send(.listProcesses(container: id.text)) { result in
-            guard case .success(.processes(let entries)) = result else { return answer(ControlEvent(agentAnswer: result)) }
+            guard case .success(.processes(let entries)) = result else {
+                return answer(ControlEvent(agentAnswer: result))
+            }
             var rest = entries[...]
             while !rest.isEmpty {
                 answer(.value(.array(rest.prefix(50).map(\.json))))
@@ -43,9 +51,13 @@ extension Supervisor {
     }
 
     func readCgroup(_ files: [String], _ answer: @escaping Answer) {
-        guard phase >= .created, phase < .exited, let agent else { return answer(Self.refusal("container not running")) }
+        guard phase >= .created, phase < .exited, let agent else {
+            return answer(Self.refusal("container not running"))
+        }
         agent.send(.readCgroup(container: id.text, files: files)) { result in
-            guard case .success(.contents(let contents)) = result else { return answer(ControlEvent(agentAnswer: result)) }
+            guard case .success(.contents(let contents)) = result else {
+                return answer(ControlEvent(agentAnswer: result))
+            }
             for file in contents {
                 guard let bytes = file.bytes else { continue }
                 let text = String(decoding: bytes.prefix(16 << 10), as: UTF8.self)

@@ -1,6 +1,6 @@
 import AgentProtocol
-import JSON
 import Glibc
+import JSON
 import LinuxSys
 
 /// What others ask of a sandbox: by signal, over the launcher's channel, over the control socket.

@@ -332,7 +332,9 @@ final class Supervisor {
 
     func resizeTerminal() {
         guard let size = stdio?.terminalSize, phase >= .created, phase < .exited else { return }
-        agent?.send(.resize(ResizeTerminal(process: ProcessName(id.text), rows: size.rows, columns: size.columns))) { _ in }
+        agent?.send(.resize(ResizeTerminal(process: ProcessName(id.text), rows: size.rows, columns: size.columns))) {
+            _ in
+        }
     }
 
     // MARK: The machine

@@ -22,17 +22,23 @@ struct CgroupStatistics {
     }
 
     var json: JSONValue {
-        ["cpu": cpu, "memory": memory, "pids": pids, "blkio": blkio, "hugetlb": .object(JSONObject()), "intel_rdt": .object(JSONObject())]
+        [
+            "cpu": cpu, "memory": memory, "pids": pids, "blkio": blkio, "hugetlb": .object(JSONObject()),
+            "intel_rdt": .object(JSONObject()),
+        ]
     }
 
     private var cpu: JSONValue {
         let table = table("cpu.stat")
         // Nanoseconds, where cgroup v2 has microseconds.
-        func time(_ key: String) -> JSONValue { JSONValue((table[key] ?? 0).multipliedReportingOverflow(by: 1000).partialValue) }
+        func time(_ key: String) -> JSONValue {
+            JSONValue((table[key] ?? 0).multipliedReportingOverflow(by: 1000).partialValue)
+        }
         return [
             "usage": ["total": time("usage_usec"), "kernel": time("system_usec"), "user": time("user_usec")],
             "throttling": [
-                "periods": JSONValue(table["nr_periods"] ?? 0), "throttledPeriods": JSONValue(table["nr_throttled"] ?? 0),
+                "periods": JSONValue(table["nr_periods"] ?? 0),
+                "throttledPeriods": JSONValue(table["nr_throttled"] ?? 0),
                 "throttledTime": time("throttled_usec"),
             ],
         ]
@@ -78,7 +84,10 @@ struct CgroupStatistics {
                 let parts = word.split(separator: "=")
                 guard parts.count == 2, let value = UInt64(parts[1]) else { continue }
                 func entry(_ op: String) -> JSONValue {
-                    ["major": JSONValue(device[0]), "minor": JSONValue(device[1]), "op": .string(op), "value": JSONValue(value)]
+                    [
+                        "major": JSONValue(device[0]), "minor": JSONValue(device[1]), "op": .string(op),
+                        "value": JSONValue(value),
+                    ]
                 }
                 switch parts[0] {
                 case "rbytes": bytes.append(entry("Read"))

@@ -56,7 +56,8 @@ extension Agent {
                 // One directory's files; nothing above it.
                 guard !file.utf8.contains(UInt8(ascii: "/")) else { return FileContents(file: file, bytes: nil) }
                 return FileContents(
-                    file: file, bytes: try? File.readStart(container.cgroup.path + "/" + file, count: WireLimit.contents))
+                    file: file,
+                    bytes: try? File.readStart(container.cgroup.path + "/" + file, count: WireLimit.contents))
             })
     }
 }

@@ -25,7 +25,8 @@ final class MemoryEvents {
     private func look() {
         // By this descriptor: else the kernel would tell of the same change again.
         lseek(file.raw, 0, SEEK_SET)
-        guard let bytes = try? file.read(upTo: 4096), let now = Cgroup.value("oom_kill", in: bytes).map({ UInt64(clamping: $0) }),
+        guard let bytes = try? file.read(upTo: 4096),
+            let now = Cgroup.value("oom_kill", in: bytes).map({ UInt64(clamping: $0) }),
             now > count
         else { return }
         count = now
