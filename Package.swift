@@ -44,7 +44,12 @@ let package = Package(
         room("JSON"),
         room("OCISpec", ["JSON"]),
         room("AgentProtocol"),
-        room("JailCompiler", ["OCISpec", "AgentProtocol", "LinuxSys"]),
+        .target(
+            name: "CSeccomp", path: "Sources/CSeccomp",
+            cSettings: [
+                .define("_GNU_SOURCE"), .treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra"),
+            ], linkerSettings: [.linkedLibrary("seccomp")]),
+        room("JailCompiler", ["CSeccomp", "OCISpec", "AgentProtocol", "LinuxSys"]),
         room("GuestMemory", ["LinuxSys", "CLinux"]),
         room("Virtio", ["GuestMemory"]),
         room("VirtioVsock", ["Virtio", "GuestMemory", "VMMWire", "LinuxSys"], path: "Sources/VirtioDevices/Vsock"),
@@ -94,7 +99,7 @@ let package = Package(
         tests("JSONTests", ["JSON"]),
         tests("OCISpecTests", ["OCISpec", "JSON"]),
         tests("AgentProtocolTests", ["AgentProtocol"]),
-        tests("JailCompilerTests", ["JailCompiler", "OCISpec", "AgentProtocol"]),
+        tests("JailCompilerTests", ["JailCompiler", "OCISpec", "AgentProtocol", "JSON", "LinuxSys"]),
         room("DeviceTesting", ["Virtio", "GuestMemory"], path: "Tests/DeviceTesting"),
         tests("VirtioTests", ["DeviceTesting", "Virtio", "GuestMemory", "LinuxSys"]),
         tests("VirtioVsockTests", ["DeviceTesting", "VirtioVsock", "VMMWire", "Virtio", "GuestMemory", "LinuxSys"]),

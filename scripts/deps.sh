@@ -17,6 +17,8 @@ readonly kernel=(bc flex bison libelf-dev libssl-dev make gcc libc6-dev binutils
 readonly images=(cpio busybox-static python3)
 # What the tarball of swift.org leaves to the machine: a linker's surroundings and SwiftPM's libraries.
 readonly swift=(git ca-certificates libgcc-12-dev libstdc++-12-dev libcurl4 libedit2 libncurses6 libsqlite3-0 libxml2)
+# Filters of system calls are compiled on the host.
+readonly libraries=(libseccomp-dev)
 
 (($# > 0)) || fail "usage: deps.sh build|test|suites|lint…"
 
@@ -24,7 +26,7 @@ wanted=()
 for group in "$@"; do
     case $group in
     build)
-        wanted+=("${machine[@]}" "${kernel[@]}" "${images[@]}" "${swift[@]}")
+        wanted+=("${machine[@]}" "${kernel[@]}" "${images[@]}" "${swift[@]}" "${libraries[@]}")
         [[ -n ${KERNEL_SOURCE:-} ]] || wanted+=(linux-source-6.1)
         ;;
     # virtiofsd, for the lab and to compare with, is in qemu-system-common.

@@ -46,7 +46,7 @@ ARROWS: dict[str, set[str]] = {
     "OCISpec": {"JSON"},
     "AgentProtocol": set(),
     "VMMWire": set(),
-    "JailCompiler": {"OCISpec", "AgentProtocol", "LinuxSys"},
+    "JailCompiler": {"CSeccomp", "OCISpec", "AgentProtocol", "LinuxSys"},
     # Devices: no idea of KVM, MMIO or the runtime.
     "GuestMemory": {"LinuxSys", "CLinux"},
     "Virtio": {"GuestMemory"},

@@ -129,6 +129,15 @@ public struct WireReader {
         return text
     }
 
+    /// Where in the payload the bytes of `put([UInt8])` are.
+    public mutating func span(_ field: String, limit: Int) throws(WireError) -> (offset: Int, count: Int) {
+        let length = Int(try integer(UInt32.self))
+        guard length <= limit else { throw .tooLong(field: field, length: length, limit: limit) }
+        let offset = at - bytes.startIndex
+        _ = try take(length)
+        return (offset, length)
+    }
+
     public mutating func texts(_ field: String) throws(WireError) -> [String] {
         var texts: [String] = []
         for _ in 0..<(try count(field)) { texts.append(try text(field)) }

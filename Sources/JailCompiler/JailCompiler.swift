@@ -9,8 +9,13 @@ public struct JailPlace: Equatable, Sendable {
     public var binds: [Int: String]
     /// nil: no terminal.
     public var terminal: TerminalSize?
+    /// What `linux.seccomp` was compiled into.
+    public var filter: SeccompFilter?
 
-    public init(rootfs: String, binds: [Int: String] = [:], terminal: TerminalSize? = nil) {
+    public init(
+        rootfs: String, binds: [Int: String] = [:], terminal: TerminalSize? = nil, filter: SeccompFilter? = nil
+    ) {
+        self.filter = filter
         self.rootfs = rootfs
         self.binds = binds
         self.terminal = terminal
@@ -21,7 +26,7 @@ extension JailPlan {
     /// Compiles a configuration into the steps that make the container; `spec` has passed `validate()`.
     public init(_ spec: Spec, in place: JailPlace) throws(SpecError) {
         guard let process = spec.process else { throw SpecError(path: "process", message: "is missing") }
-        self.init(rootfs: place.rootfs, process: try JailProcess(process, terminal: place.terminal))
+        self.init(rootfs: place.rootfs, process: try JailProcess(process, terminal: place.terminal, filter: place.filter))
         let linux = spec.linux ?? Linux()
         namespaces = try Self.namespaces(of: linux)
         rootReadOnly = spec.root?.readonly ?? false

@@ -27,6 +27,7 @@ extension JailPlan {
         case .user: return .container("setting user \(process.uid):\(process.gid): \(error.words)")
         case .lookup: return Self.lookupFailure(program, error)
         case .exec: return Failure(kind: Self.kind(error), message: "exec \(program): \(error.words)")
+        case .seccomp: return .container("unable to init seccomp: \(error.words)")
         case .join: return .container("joining the container's namespaces: \(error.words)")
         case .sync, nil: return Failure(kind: .guest, message: "the container's first process: \(error.words)")
         }

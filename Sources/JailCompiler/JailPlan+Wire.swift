@@ -40,6 +40,8 @@ extension JailProcess {
             writer.put(limit.soft)
             writer.put(limit.hard)
         }
+        writer.put(filter?.program ?? [])
+        writer.put(filter?.flags ?? 0)
     }
 }
 

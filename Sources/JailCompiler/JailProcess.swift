@@ -20,6 +20,8 @@ public struct JailProcess: Equatable, Sendable {
     public var noNewPrivileges: Bool
     public var capabilities: CapabilitySets
     public var limits: [Limit]
+    /// nil: every system call is allowed.
+    public var filter: SeccompFilter?
 }
 
 /// The size of a terminal, in characters.
@@ -34,7 +36,10 @@ public struct TerminalSize: Equatable, Sendable {
 }
 
 extension JailProcess {
-    public init(_ process: Process, terminal: TerminalSize?) throws(SpecError) {
+    public init(
+        _ process: Process, terminal: TerminalSize?, filter: SeccompFilter? = nil
+    ) throws(SpecError) {
+        self.filter = filter
         arguments = process.args
         environment = process.env
         cwd = process.cwd

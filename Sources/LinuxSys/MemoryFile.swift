@@ -9,4 +9,10 @@ public enum MemoryFile {
         _ = try once { lseek(file.raw, 0, SEEK_SET) }
         return file
     }
+
+    /// All that it holds, from the beginning.
+    public static func contents(of file: borrowing FileDescriptor, limit: Int) throws(Errno) -> [UInt8] {
+        _ = try once { lseek(file.raw, 0, SEEK_SET) }
+        return try file.readAll(limit: limit)
+    }
 }

@@ -7,6 +7,8 @@ enum Check {
     static let pathBytes = 4095
     static let nameBytes = 255
 
+    static func quoted(_ text: String) -> String { JSONText.quoted(text) }
+
     static func fail(_ path: String, _ message: String) -> SpecError {
         SpecError(path: path, message: message)
     }

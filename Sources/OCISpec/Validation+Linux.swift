@@ -6,6 +6,7 @@ extension Linux {
         for (index, device) in devices.enumerated() {
             try device.validate(path: "\(path).devices[\(index)]")
         }
+        try seccomp?.validate(path: "\(path).seccomp")
         for key in sysctl.keys.sorted() {
             guard SysctlKey.path(of: key) != nil else {
                 throw Check.fail("\(path).sysctl", "\(JSONText.quoted(key)) is no name of a sysctl")

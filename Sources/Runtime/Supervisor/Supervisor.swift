@@ -38,6 +38,8 @@ final class Supervisor {
     let launcher: Launcher
     var phase = Phase.booting
     var record: ContainerRecord
+    /// Compiled while the guest boots.
+    private var filter: Result<SeccompFilter?, RuntimeError>?
     /// What the guest was told to make.
     private var plan: JailPlan?
     var timeline = Timeline()
@@ -107,6 +109,7 @@ final class Supervisor {
             programs: .init(qemu: request.qemu, virtiofsd: request.virtiofsd, vmm: request.vmm))
         machine = try driver.start(machinePlan, in: directory, loop: loop) { [unowned self] in machineEvent($0) }
         timeline.mark(.hypervisorStarted)
+        filter = SeccompFilter.compile(spec)
         deadline = loop.after(milliseconds: UInt64(request.bootTimeout) * 1000) { [unowned self] in
             failGuest("the guest's agent did not call within \(request.bootTimeout) s")
         }
@@ -224,7 +227,8 @@ final class Supervisor {
             terminal = TerminalSize(rows: rows, columns: columns)
         }
         let place = JailPlace(
-            rootfs: "rootfs", binds: Dictionary(binds, uniquingKeysWith: { first, _ in first }), terminal: terminal)
+            rootfs: "rootfs", binds: Dictionary(binds, uniquingKeysWith: { first, _ in first }), terminal: terminal,
+            filter: try filter?.get())
         do throws(SpecError) {
             let plan = try JailPlan(spec, in: place)
             self.plan = plan

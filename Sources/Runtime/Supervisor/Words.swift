@@ -1,5 +1,6 @@
 import AgentProtocol
 import JSON
+import JailCompiler
 import LinuxSys
 import OCISpec
 
@@ -58,5 +59,14 @@ extension Spec {
         resources.cpu?.cpus = ""
         resources.cpu?.mems = ""
         return resources
+    }
+}
+
+extension SeccompFilter {
+    /// The filter that a configuration asks for.
+    static func compile(_ spec: Spec) -> Result<SeccompFilter?, RuntimeError> {
+        do throws(SpecError) { return .success(try spec.linux?.seccomp.flatMap { s throws(SpecError) in try SeccompFilter(s) }) } catch {
+            return .failure(RuntimeError("config.json: \(error)"))
+        }
     }
 }

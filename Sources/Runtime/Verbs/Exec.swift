@@ -87,7 +87,8 @@ public enum Exec {
             program.newSession = true
             program.diesWithParent = false
             let socket = try connect(options.consoleSocket)
-            if let socket { program.descriptors[LaunchRequest.Inherited.consoleSocket] = socket.raw }
+            let null = SharedDescriptor(try FileDescriptor.open("/dev/null", O_RDWR))
+            if let socket { program.giveTerminal(socket, null) }
             let process = try program.start()
             let channel = ControlChannel(try pair.first.duplicate())
             let file = try MemoryFile.make("kvm-runtime-exec", contents: options.json(root: context.root).bytes())

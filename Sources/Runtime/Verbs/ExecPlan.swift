@@ -23,7 +23,8 @@ struct ExecPlan: Sendable {
         }
         self.process = process
         do throws(SpecError) {
-            jail = JailPlan(rootfs: "", process: try JailProcess(process, terminal: nil))
+            let filter = try spec.linux?.seccomp.flatMap { seccomp throws(SpecError) in try SeccompFilter(seccomp) }
+            jail = JailPlan(rootfs: "", process: try JailProcess(process, terminal: nil, filter: filter))
         } catch {
             throw RuntimeError("\(error)", exitCode: 255)
         }

@@ -99,7 +99,8 @@ struct Launch {
             // The container outlives the command, unless the command runs it in the foreground.
             program.diesWithParent = false
             let socket = try consoleSocket()
-            if let socket { program.descriptors[LaunchRequest.Inherited.consoleSocket] = socket.raw }
+            let null = SharedDescriptor(try FileDescriptor.open("/dev/null", O_RDWR))
+            if let socket { program.giveTerminal(socket, null) }
             let process = try program.start()
             let channel = ControlChannel(try pair.first.duplicate())
             channel.send(request.json)
@@ -151,6 +152,15 @@ extension LaunchedSandbox {
         } catch {
             throw RuntimeError("the supervisor of \(id): \(error)")
         }
+    }
+}
+
+extension Program {
+    /// Its terminal's master goes over `socket`, and the caller's stdio is none of its business: who held the caller's
+    /// pipes would keep it waiting for their end (containerd's shim reads until then).
+    mutating func giveTerminal(_ socket: SharedDescriptor, _ null: SharedDescriptor) {
+        for number: CInt in 0...2 { descriptors[number] = null.raw }
+        descriptors[LaunchRequest.Inherited.consoleSocket] = socket.raw
     }
 }
 

@@ -142,6 +142,7 @@ _Noreturn void room_become_program(const struct cjail_plan *plan, int sync, stru
     if (room_report(sync, report, -1) < 0 || wait_for_start(sync) < 0) room_fail_step(sync, CJAIL_STEP_SYNC, 0);
     // Nothing of the agent's may be left open in the container, whoever forgot a flag.
     syscall(SYS_close_range, 3u, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
+    if (plan->no_new_privileges && room_load_filter(plan) < 0) room_fail_step(sync, CJAIL_STEP_SECCOMP, 0);
     execve(program, plan->arguments, plan->environment);
     room_fail_step(sync, CJAIL_STEP_EXEC, 0);
 }

@@ -2,6 +2,8 @@
 
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -64,6 +66,12 @@ static int own_stdio(uint32_t uid) {
     return 0;
 }
 
+int room_load_filter(const struct cjail_plan *plan) {
+    struct sock_fprog program = {.len = plan->filter_count, .filter = (struct sock_filter *)plan->filter};
+    if (!program.len) return 0;
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, plan->filter_flags, &program) == 0 ? 0 : -1;
+}
+
 int room_become(const struct cjail_plan *plan, uint32_t *step) {
     *step = CJAIL_STEP_CWD;
     // As root first, and if that is refused (a network file system, say), as the user.
@@ -72,6 +80,10 @@ int room_become(const struct cjail_plan *plan, uint32_t *step) {
 
     *step = CJAIL_STEP_CAPABILITIES;
     if (plan->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return -1;
+    // Without no_new_privs it takes a capability that may be gone in a moment; with it, it is the last step of all.
+    *step = CJAIL_STEP_SECCOMP;
+    if (!plan->no_new_privileges && room_load_filter(plan) < 0) return -1;
+    *step = CJAIL_STEP_CAPABILITIES;
     if (drop_bounding(plan->bounding) < 0) return -1;
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) return -1;
 

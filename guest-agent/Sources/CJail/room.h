@@ -104,5 +104,6 @@ int room_set_home(const struct cjail_plan *plan);
 // The program's path in the container: in `buffer` (PATH_MAX bytes) or the argument itself; NULL and errno.
 const char *room_find_program(const struct cjail_plan *plan, char *buffer);
 void room_default_signals(void);
+int room_load_filter(const struct cjail_plan *plan);
 
 #endif

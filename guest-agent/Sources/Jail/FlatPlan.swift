@@ -90,6 +90,10 @@ public final class FlatPlan {
             try array(plan.limit_count, of: cjail_limit()) { () throws(WireError) in
                 cjail_limit(resource: try reader.integer(), soft: try reader.integer(), hard: try reader.integer())
             })
+        let filter = try reader.span("filter", limit: 8 * Int(UInt16.max))
+        plan.filter = UnsafeRawPointer(bytes + filter.offset)
+        plan.filter_count = UInt16(filter.count / 8)
+        plan.filter_flags = try reader.integer()
     }
 
     private func operation(_ reader: inout WireReader) throws(WireError) -> cjail_op {

@@ -79,6 +79,9 @@ struct cjail_plan {
     int has_umask;
     uint32_t umask;
     int no_new_privileges;
+    const void *filter;        // struct sock_filter each; NULL: none
+    uint16_t filter_count;
+    uint32_t filter_flags;     // of seccomp(2)
     uint64_t bounding, effective, permitted, inheritable, ambient;
 };
 
@@ -99,6 +102,7 @@ enum cjail_step {
     CJAIL_STEP_SYNC,
     CJAIL_STEP_EXEC,
     CJAIL_STEP_JOIN,       // the namespaces of a container's init
+    CJAIL_STEP_SECCOMP,
 };
 
 enum cjail_report_kind { CJAIL_FAILED = 1, CJAIL_TERMINAL, CJAIL_READY, CJAIL_FORKED };
