@@ -114,9 +114,10 @@ class Bench:
         return archive
 
     def processes(self, id):
-        """The processes of a running container's machine, by name."""
+        """The processes of a running container's machine, by name, and its supervisor."""
         with open(os.path.join(self.root, id, "state.json")) as file:
-            return json.load(file)["processes"]
+            record = json.load(file)
+        return record["processes"] | {"supervisor": record["supervisor"]["pid"]}
 
     def wait_for_state(self, id):
         for _ in range(600):

@@ -8,6 +8,12 @@ public enum ProcessControl {
         _ = try once { clinux_prctl(PR_SET_PDEATHSIG, UInt(bitPattern: Int(signal))) }
     }
 
+    /// Ends a child that has nothing more to say, and reaps it.
+    public static func end(_ pid: pid_t) {
+        kill(pid, SIGKILL)
+        _ = try? Processes.wait(pid)
+    }
+
     /// From now on processes below this one that lose their parent become children of this process.
     public static func adoptOrphans() throws(Errno) { _ = try once { clinux_prctl(PR_SET_CHILD_SUBREAPER, 1) } }
 

@@ -18,11 +18,10 @@ extension Linux.Seccomp {
         case notEqual = 1
         case less, lessOrEqual, equal, greaterOrEqual, greater, maskedEqual
 
+        static let names = ["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"].map { "SCMP_CMP_" + $0 }
+
         public init?(named name: String) {
-            let names = ["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"]
-            guard name.hasPrefix("SCMP_CMP_"), let index = names.firstIndex(of: String(name.dropFirst(9))) else {
-                return nil
-            }
+            guard let index = Self.names.firstIndex(of: name) else { return nil }
             self.init(rawValue: UInt32(index + 1))
         }
     }

@@ -2,6 +2,7 @@ import Glibc
 import JSON
 import LinuxSys
 import OCISpec
+import Spawn
 
 /// An OCI bundle that was read and found fit to run.
 public struct Bundle: Sendable {
@@ -84,6 +85,22 @@ extension Spec {
     func bindSources(bundle: String) -> [(mount: Int, source: String)] {
         mounts.enumerated().filter(\.element.isBind).map { index, mount in
             (index, mount.source.hasPrefix("/") ? mount.source : bundle + "/" + mount.source)
+        }
+    }
+}
+
+extension Bundle {
+    /// What the container's process on the host has mounted: the binds, and where the guest has file systems of its own, an
+    /// empty directory that can't be written to: what a client put there would never be seen inside.
+    var standInTrees: [StandInProcess.Tree] {
+        let sources = Dictionary(binds.map { ($0.mount, $0.source) }, uniquingKeysWith: { first, _ in first })
+        return spec.mounts.enumerated().compactMap { index, mount in
+            if let source = sources[index] {
+                return .init(
+                    source: source, target: mount.containerPath, recursive: mount.isRecursive, readOnly: mount.isReadOnly)
+            }
+            // It has a /proc of its own.
+            return mount.isBind || mount.type == "proc" ? nil : .init(source: nil, target: mount.containerPath)
         }
     }
 }

@@ -5,7 +5,7 @@ import OCISpec
 /// What is known of a container, as it stands on disk.
 public struct ContainerRecord: Equatable, Sendable {
     /// The version of the file's form; another version is refused, never guessed at.
-    public static let formVersion = 1
+    public static let formVersion = 2
 
     public var id: String
     public var bundle: String
@@ -14,10 +14,12 @@ public struct ContainerRecord: Equatable, Sendable {
     public var ociVersion: String
     public var annotations: [String: String]
     public var status: State.Status
-    /// The supervisor, which is the container's process as the host sees it.
+    /// The stand-in, which is the container's process as the host sees it.
     public var pid: Int32
     /// With the pid it names one process for ever: clock ticks since boot (proc(5) stat, field 22).
     public var pidStartTime: UInt64
+    /// The process that has the sandbox.
+    public var supervisor = Supervisor(pid: 0, startTime: 0)
     /// RFC 3339, UTC.
     public var created: String
     /// The exit code, once stopped.
@@ -44,14 +46,29 @@ public struct ContainerRecord: Equatable, Sendable {
         processes = [:]
     }
 
-    /// Whether the supervisor still runs; a zombie doesn't.
-    public var supervisorLives: Bool {
-        pid > 0 && Processes.startTime(of: pid) == pidStartTime && Processes.state(of: pid) != "Z"
+    public struct Supervisor: Equatable, Sendable {
+        public var pid: Int32
+        /// As `pidStartTime`.
+        public var startTime: UInt64
+
+        public init(pid: Int32, startTime: UInt64) {
+            self.pid = pid
+            self.startTime = startTime
+        }
+
+        /// Whether it still runs.
+        public var lives: Bool { ContainerRecord.lives(pid, startTime) }
     }
 
-    /// The status as it is now: a supervisor that was killed could not write it down.
+    /// Whether a process still runs; a zombie doesn't.
+    private static func lives(_ pid: Int32, _ startTime: UInt64) -> Bool {
+        pid > 0 && Processes.startTime(of: pid) == startTime && Processes.state(of: pid) != "Z"
+    }
+
+    /// The status as it is now: a supervisor that was killed could not write it down. With either of the two gone, the
+    /// other one follows.
     public var currentStatus: State.Status {
-        status == .stopped || supervisorLives ? status : .stopped
+        status == .stopped || supervisor.lives && Self.lives(pid, pidStartTime) ? status : .stopped
     }
 
     public var json: JSONValue {
@@ -59,6 +76,7 @@ public struct ContainerRecord: Equatable, Sendable {
             "version": .integer(Int64(Self.formVersion)), "id": .string(id), "bundle": .string(bundle),
             "rootfs": .string(rootfs), "ociVersion": .string(ociVersion), "annotations": JSONValue(annotations),
             "status": .string(status.rawValue), "pid": .integer(Int64(pid)), "pidStartTime": JSONValue(pidStartTime),
+            "supervisor": ["pid": .integer(Int64(supervisor.pid)), "startTime": JSONValue(supervisor.startTime)],
             "created": .string(created), "memoryMiB": JSONValue(memoryMiB),
             "processes": .object(JSONObject(sorted: processes.map { ($0.key, JSONValue($0.value)) })),
         ]
@@ -82,6 +100,8 @@ public struct ContainerRecord: Equatable, Sendable {
         status = known
         pid = try fields["pid"].int()
         pidStartTime = try fields["pidStartTime"].int()
+        let owner = try fields["supervisor"].object()
+        supervisor = Supervisor(pid: try owner["pid"].int(), startTime: try owner["startTime"].int())
         created = try fields["created"].string()
         exitCode = try fields["exitCode"].optionalInt()
         memoryMiB = try fields["memoryMiB"].int(or: 0)

@@ -96,8 +96,8 @@ extension EndToEnd {
 
         /// What kvm-runtime can't do is named: to run the container without it would be to run another one.
         @Test(arguments: [
-            Fault("seccomp", "linux.seccomp is not supported") {
-                $0.set("linux.seccomp", ["defaultAction": "SCMP_ACT_ERRNO"])
+            Fault("seccomp listener", "linux.seccomp.listenerPath", "is not supported") {
+                $0.set("linux.seccomp", ["defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/s"])
             },
             Fault("hooks", "hooks.prestart") { $0.set("hooks.prestart", [["path": "/bin/true"]]) },
             Fault("namespace of the host", "linux.namespaces[1].path is not supported") {
@@ -117,8 +117,8 @@ extension EndToEnd {
                 $0.append(
                     "mounts", ["destination": "/x", "type": "bind", "source": "/tmp", "options": ["bind", "idmap"]])
             },
-            Fault("several at once", "linux.seccomp", "process.scheduler") {
-                $0.set("linux.seccomp", ["defaultAction": "SCMP_ACT_ERRNO"])
+            Fault("several at once", "linux.mountLabel", "process.scheduler") {
+                $0.set("linux.mountLabel", "l")
                 $0.set("process.scheduler", ["policy": "SCHED_BATCH"])
             },
         ])

@@ -23,9 +23,9 @@ extension EndToEnd {
                 let run = try running(host)
                 let file = host.directory + "/p"
                 _ = try host.command("exec", "-d", "--pid-file", file, host.id, "sleep", "55", readingToTheEnd: false)
-                let supervisor = try #require(try host.processes()["supervisor"])
+                let standIn = try #require(try host.processes()["stand-in"])
                 let json = try JSONValue.parse(try host.command("ps", "--format", "json", host.id).stdout)
-                #expect(json == [.integer(Int64(supervisor)), .integer(Int64(try Files.text(file)) ?? 0)])
+                #expect(json == [.integer(Int64(standIn)), .integer(Int64(try Files.text(file)) ?? 0)])
                 let table = try host.command("ps", host.id).lines
                 #expect(table.first?.split(separator: " ") == ["USER", "PID", "PPID", "TT", "TIME", "CMD"])
                 #expect(table.contains { $0.hasPrefix("root") && $0.hasSuffix(" sleep 55") })

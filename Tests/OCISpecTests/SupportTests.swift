@@ -37,7 +37,8 @@ struct SupportTests {
                 "linux.resources.network is not supported", "linux.resources.rdma is not supported",
                 "linux.namespaces[0].path is not supported", "linux.namespaces[1].type: user is not supported",
                 "linux.namespaces[2].type: time is not supported", "linux.netDevices is not supported",
-                "linux.seccomp is not supported", "linux.mountLabel is not supported",
+                "linux.seccomp.listenerPath is not supported", "linux.seccomp.listenerMetadata is not supported",
+                "linux.mountLabel is not supported",
                 "linux.intelRdt is not supported", "linux.memoryPolicy is not supported",
                 "linux.personality is not supported", "linux.timeOffsets is not supported", "vm is not supported",
                 "mounts[0].options[1]: rro is not supported", "mounts[0].options[2]: idmap is not supported",
@@ -77,7 +78,9 @@ struct SupportTests {
     func features() {
         let json = Features.current.json
         #expect(json["hooks"] == [])
-        #expect(json["linux"]?["seccomp"] == ["enabled": false])
+        #expect(json["linux"]?["seccomp"]?["enabled"] == true)
+        let actions = json["linux"]?["seccomp"]?["actions"]?.text() ?? ""
+        #expect(actions.contains("SCMP_ACT_ERRNO") && !actions.contains("SCMP_ACT_NOTIFY"))
         #expect(json["ociVersionMax"] == "1.3.0")
         #expect(Features.current.mountOptions.contains("tmpcopyup"))
         #expect(!Features.current.mountOptions.contains("rro"))

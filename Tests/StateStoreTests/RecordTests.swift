@@ -23,9 +23,9 @@ struct DamagedStateTests {
     @Test(
         "a state file that can't be understood is damaged, and the field is named",
         arguments: [
-            (#""version":1"#, #""version":2"#, "version: form 2 of the state is not known"),
-            (#""version":1"#, #""version":"1""#, "version: expected an integer"),
-            (#""version":1,"#, "", "version: is missing"),
+            (#""version":2"#, #""version":3"#, "version: form 3 of the state is not known"),
+            (#""version":2"#, #""version":"2""#, "version: expected an integer"),
+            (#""version":2,"#, "", "version: is missing"),
             (#""pid":77"#, #""pid":3000000000"#, "pid: 3000000000 is out of range"),
             (#""pid":77"#, #""pid":1.5"#, "pid: expected an integer"),
             (#""pidStartTime":5"#, #""pidStartTime":-1"#, "pidStartTime: -1 is out of range"),
@@ -78,7 +78,7 @@ struct DamagedStateTests {
 
     @Test("unknown fields are left alone")
     func newer() throws {
-        try withState(#""version":1"#, #""later":{"x":[]},"version":1"#) { store, name in
+        try withState(#""version":2"#, #""later":{"x":[]},"version":2"#) { store, name in
             let record = try store.record(of: name)
             #expect(record.pid == 77)
         }
@@ -91,14 +91,24 @@ struct CurrentStatusTests {
         var record = sampleRecord()
         for status in State.Status.allCases {
             record.status = status
-            #expect(record.supervisorLives && record.currentStatus == status)
+            #expect(record.supervisor.lives && record.currentStatus == status)
         }
     }
 
     @Test("a pid that nobody has, or that is no pid, is a container that stopped", arguments: [Int32.max, 0, -1, .min])
     func dead(pid: Int32) {
         let record = sampleRecord(pid: pid, startTime: 0)
-        #expect(!record.supervisorLives && record.currentStatus == .stopped)
+        #expect(!record.supervisor.lives && record.currentStatus == .stopped)
+    }
+
+    @Test("with the supervisor gone, or the stand-in, it has stopped")
+    func halfDead() {
+        var record = sampleRecord()
+        record.supervisor.pid = .max
+        #expect(record.currentStatus == .stopped)
+        record = sampleRecord()
+        record.pid = .max
+        #expect(record.currentStatus == .stopped)
     }
 
     @Test("a pid that was used again is not the supervisor")

@@ -12,10 +12,13 @@ func inStore(_ body: (StateStore) throws -> Void) throws {
 func id(_ text: String) throws -> ContainerID { try #require(ContainerID(text)) }
 
 func sampleRecord(pid: Int32 = getpid(), startTime: UInt64? = nil) -> ContainerRecord {
-    ContainerRecord(
+    let start = startTime ?? Processes.startTime(of: pid) ?? 0
+    var record = ContainerRecord(
         id: "c1", bundle: "/bundles/é", rootfs: "/bundles/é/rootfs", ociVersion: "1.0.2-dev",
         annotations: ["a.b/c": "d", "": "\n\"\u{1}"], status: .running, pid: pid,
-        pidStartTime: startTime ?? Processes.startTime(of: pid) ?? 0, created: "2026-01-01T00:00:00.000000001Z")
+        pidStartTime: start, created: "2026-01-01T00:00:00.000000001Z")
+    record.supervisor = .init(pid: pid, startTime: start)
+    return record
 }
 
 /// What `body` throws, if it is an error of the store.

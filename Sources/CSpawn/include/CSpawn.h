@@ -63,4 +63,44 @@ struct cspawn_failure {
 // Returns after the exec: a pid means that the program runs. Its signal mask is empty, its handlers are the defaults.
 pid_t cspawn_start(const struct cspawn_request *request, int *pidfd, struct cspawn_failure *failure);
 
+// What a container's stand-in mounts in its own namespace, at a path in the rootfs: a tree of the host, or, where the
+// guest has something that the host can't reach, an empty directory that nobody can write to. Targets that are not
+// there are passed over.
+struct cspawn_tree {
+    const char *source;    // NULL: the empty directory
+    const char *target;    // resolved inside the rootfs, whatever symlinks an image has there
+    int recursive;
+    int read_only;
+};
+
+struct cspawn_stand_in {
+    const char *rootfs;
+    const struct cspawn_tree *trees;
+    size_t tree_count;
+    int new_network;
+    const char *hostname;  // NULL or "": the host's
+    int channel;           // a SOCK_SEQPACKET socket, the supervisor at its other end
+    char *title;           // the memory of the caller's arguments, for ps; NULL: leave it
+    size_t title_room;
+    const char *title_text;
+    size_t title_length;
+};
+
+// Messages over the channel: one byte for the kind, then its data.
+enum {
+    CSPAWN_IN_SIGNAL = 'S',  // from the stand-in: a byte, the signal
+    CSPAWN_IN_READY = 'R',   // from it: it is in the container's place
+    CSPAWN_IN_FAILED = 'F',  // from it: a byte, the step (CSPAWN_PLACE_…), and an int, errno
+    CSPAWN_IN_ENTER = 'E',   // to it: go to the container's place, which has been made by now
+    CSPAWN_IN_EXIT = 'X',    // to it: a byte, the exit code
+};
+
+enum { CSPAWN_PLACE_ROOT = 1, CSPAWN_PLACE_PIVOT, CSPAWN_PLACE_TREE, CSPAWN_PLACE_PROC, CSPAWN_PLACE_CAPABILITIES };
+
+// Makes the process that stands for a container's init on the host: the first of a pid namespace of its own, with the
+// rootfs as its root, no capabilities and no program. It hands on the signals that it is sent, and ends with the exit
+// code that it is told, or, when the channel ends, as if it had been killed.
+// Returns its pid, or -1 and errno.
+pid_t cspawn_stand_in(const struct cspawn_stand_in *request);
+
 #endif

@@ -1,3 +1,4 @@
+import Glibc
 import JSON
 import VMDriver
 
@@ -8,12 +9,16 @@ struct LaunchRequest: Equatable, Sendable {
         static let channel: CInt = 3
         /// The socket that gets the terminal's master; only with `consoleSocket`.
         static let consoleSocket: CInt = 4
+        /// The channel of the init's stand-in.
+        static let standIn: CInt = 5
     }
 
     var root: String
     var id: String
     var bundle: String
     var rootfs: String
+    /// The pid of the init's stand-in.
+    var standIn = pid_t(0)
     /// Ends, and removes everything, when whoever launched it goes away (`run` in the foreground).
     var followsLauncher: Bool
     /// Removes the container's directory when the container has ended.
@@ -41,7 +46,7 @@ struct LaunchRequest: Equatable, Sendable {
 
     var json: JSONValue {
         [
-            "root": .string(root), "id": .string(id), "bundle": .string(bundle), "rootfs": .string(rootfs),
+            "root": .string(root), "id": .string(id), "bundle": .string(bundle), "rootfs": .string(rootfs), "standIn": JSONValue(standIn),
             "followsLauncher": .bool(followsLauncher), "removesAtExit": .bool(removesAtExit),
             "consoleSocket": .bool(consoleSocket), "debug": .bool(debug), "accelerated": .bool(accelerated),
             "tscKilohertz": JSONValue(tscKilohertz ?? 0), "vcpus": JSONValue(vcpus),
@@ -60,6 +65,7 @@ struct LaunchRequest: Equatable, Sendable {
         id = try fields["id"].string()
         bundle = try fields["bundle"].string()
         rootfs = try fields["rootfs"].string()
+        standIn = try fields["standIn"].int()
         followsLauncher = try fields["followsLauncher"].bool()
         removesAtExit = try fields["removesAtExit"].bool()
         consoleSocket = try fields["consoleSocket"].bool()

@@ -6,9 +6,12 @@ import LinuxSys
 /// What others ask of a sandbox: by signal, over the launcher's channel, over the control socket.
 extension Supervisor {
     func takeSignals() {
-        while let delivery = try? signals.next() {
-            if delivery.signal == SIGWINCH { resizeTerminal() } else { forward(delivery.signal) }
-        }
+        while let delivery = try? signals.next() { take(delivery.signal) }
+    }
+
+    /// One that this process got, or the container's stand-in.
+    func take(_ signal: CInt) {
+        if signal == SIGWINCH { resizeTerminal() } else { forward(signal) }
     }
 
     /// A signal that this process got is meant for the container; before that runs, it is meant for us.
@@ -65,7 +68,7 @@ extension Supervisor {
         case .update(let settings): update(settings, answer)
         case .processes: listProcesses(answer)
         case .standIns:
-            let pids = [getpid()] + execs.values.compactMap(\.pid).sorted()
+            let pids = [record.pid] + execs.values.compactMap(\.pid).sorted()
             for pid in pids { answer(.value(JSONValue(pid))) }
             answer(.done)
         case .readCgroup(let files): readCgroup(files, answer)

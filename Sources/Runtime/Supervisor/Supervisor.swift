@@ -65,6 +65,8 @@ final class Supervisor {
     private var deadline: EventLoop.Token?
     var launcherToken: EventLoop.Token?
     let signals: SignalDescriptor
+    /// The container's init, as the host sees it.
+    let standIn: InitStandIn
 
     init(request: LaunchRequest, launcher: Launcher, signals: consuming SignalDescriptor) throws {
         self.request = request
@@ -78,9 +80,11 @@ final class Supervisor {
         directory = try SandboxDirectory(path: store.directory(of: id))
         record = ContainerRecord(
             id: id.text, bundle: request.bundle, rootfs: request.rootfs, ociVersion: spec.ociVersion,
-            annotations: spec.annotations, status: .creating, pid: getpid(),
-            pidStartTime: Processes.startTime(of: getpid()) ?? 0, created: Timestamp.now())
+            annotations: spec.annotations, status: .creating, pid: request.standIn,
+            pidStartTime: Processes.startTime(of: request.standIn) ?? 0, created: Timestamp.now())
+        record.supervisor = .init(pid: getpid(), startTime: Processes.startTime(of: getpid()) ?? 0)
         record.memoryMiB = request.memoryMiB
+        standIn = try InitStandIn(FileDescriptor(owning: LaunchRequest.Inherited.standIn), loop: loop)
         timeline.mark(.supervisorStarted)
     }
 
@@ -99,6 +103,7 @@ final class Supervisor {
 
     private func begin() throws {
         try store.write(record, of: id)
+        standIn.events = { [unowned self] in standInEvent($0) }
         if request.debug { console.follower = { [launcher] in launcher.send(.console(line: $0)) } }
         try loop.watch(signals.raw, .readable) { [unowned self] _ in takeSignals() }
         launcherToken = try loop.watch(launcher.channel.socket.raw, .readable) { [unowned self] _ in takeLauncher() }
@@ -247,16 +252,33 @@ final class Supervisor {
         case .success(.created(let created)):
             timeline.mark(.processCreated)
             markGuestTime(.rootfsMounted, created.rootfsMounted)
-            phase = .created
-            record.processes = Dictionary(
-                (machine?.processes ?? []).map { ($0.name, $0.pid) }, uniquingKeysWith: { first, _ in first })
-            updateRecord(.created)
-            launcher.send(.created)
+            // The rootfs has all its mount points now.
+            standIn.enter()
         case .success(.failed(let refusal)): fail(refusal)
         case .success(.stepFailed(let failure)): fail(describe(failure))
         case .success: failGuest("the agent gave a wrong answer")
         case .failure(let error): fail(error)
         }
+    }
+
+    private func standInEvent(_ event: InitStandIn.Event) {
+        switch event {
+        case .signal(let signal): take(signal)
+        case .entered: containerReady()
+        case .failed(let error): fail(error)
+        case .gone:
+            guard phase < .exited else { return }
+            fail(RuntimeError("the container's process on the host was killed", exitCode: 128 + SIGKILL))
+        }
+    }
+
+    private func containerReady() {
+        guard phase == .creating else { return }
+        phase = .created
+        record.processes = Dictionary(
+            (machine?.processes ?? []).map { ($0.name, $0.pid) }, uniquingKeysWith: { first, _ in first })
+        updateRecord(.created)
+        launcher.send(.created)
     }
 
     /// A moment of the guest's clock, which is known against ours since the agent's greeting.
@@ -418,6 +440,8 @@ final class Supervisor {
                 timeline.marks,
                 processorTimes: Dictionary(times.map { ($0.name, $0.microseconds) }, uniquingKeysWith: max)))
         launcher.send(.exited(code: code))
+        // The last word: whoever waits for the container finds all else done.
+        standIn.exit(code)
         return code
     }
 

@@ -20,6 +20,8 @@ public struct LaunchOptions: Sendable {
 struct LaunchedSandbox: ~Copyable {
     let id: ContainerID
     let process: ChildProcess
+    /// The container's init, as the host sees it: a child of this process, as the supervisor is.
+    let standIn: pid_t
     let channel: ControlChannel
     let hasTerminal: Bool
     let log: Log
@@ -83,17 +85,43 @@ struct Launch {
         do throws(StateError) { try store.write(spec: bundle.spec.json.bytes(), of: id) } catch {
             throw RuntimeError("\(error)")
         }
-        return try spawn(request, id, hasTerminal)
+        let standIn = try makeStandIn(bundle)
+        request.standIn = standIn.pid
+        do throws(RuntimeError) { return try spawn(request, id, hasTerminal, standIn) } catch {
+            ProcessControl.end(standIn.pid)
+            throw error
+        }
     }
 
-    private func spawn(_ request: LaunchRequest, _ id: ContainerID, _ hasTerminal: Bool) throws(RuntimeError)
-        -> LaunchedSandbox
-    {
+    /// The process that has the container's pid on the host.
+    private func makeStandIn(_ bundle: Bundle) throws(RuntimeError) -> (pid: pid_t, channel: SharedDescriptor) {
+        let spec = bundle.spec
+        var standIn = StandInProcess(rootfs: bundle.rootfs)
+        standIn.trees = bundle.standInTrees
+        standIn.newNetwork = spec.linux?.namespaces.contains { $0.type == .network } ?? false
+        standIn.hostname = spec.hostname
+        standIn.title = ["kvm-runtime:"] + (spec.process?.args ?? [])
+        do throws(Errno) {
+            let (ours, theirs) = try Sockets.pair(.packets).split()
+            let channel = SharedDescriptor(FileDescriptor(owning: ours))
+            return (try standIn.start(channel: FileDescriptor(owning: theirs)), channel)
+        } catch {
+            throw RuntimeError("can't make the container's process on the host: \(error)")
+        }
+    }
+
+    private func spawn(
+        _ request: LaunchRequest, _ id: ContainerID, _ hasTerminal: Bool,
+        _ standIn: (pid: pid_t, channel: SharedDescriptor)
+    ) throws(RuntimeError) -> LaunchedSandbox {
         do {
             let pair = try Sockets.pair(.packets)
             var program = Program(
                 path: "/proc/self/exe", arguments: ["sandbox"],
-                descriptors: [0: 0, 1: 1, 2: 2, LaunchRequest.Inherited.channel: pair.second.raw])
+                descriptors: [
+                    0: 0, 1: 1, 2: 2, LaunchRequest.Inherited.channel: pair.second.raw,
+                    LaunchRequest.Inherited.standIn: standIn.channel.raw,
+                ])
             program.name = "kvm-runtime"
             program.newSession = true
             // The container outlives the command, unless the command runs it in the foreground.
@@ -105,7 +133,7 @@ struct Launch {
             let channel = ControlChannel(try pair.first.duplicate())
             channel.send(request.json)
             return LaunchedSandbox(
-                id: id, process: process, channel: channel, hasTerminal: hasTerminal, log: context.log,
+                id: id, process: process, standIn: standIn.pid, channel: channel, hasTerminal: hasTerminal, log: context.log,
                 store: context.store, removedWhenLost: removesAtExit || !foreground)
         } catch let error as RuntimeError {
             throw error

@@ -57,9 +57,10 @@ public enum Delete {
 
     /// Ends the supervisor: by asking, then by force. Its machine dies with it.
     private static func end(_ record: ContainerRecord, _ id: ContainerID, _ context: RuntimeContext) {
-        guard record.supervisorLives, let process = try? ProcessDescriptor(pid: record.pid),
+        let supervisor = record.supervisor
+        guard supervisor.lives, let process = try? ProcessDescriptor(pid: supervisor.pid),
             // The number may have been used again between the two looks.
-            Processes.startTime(of: record.pid) == record.pidStartTime
+            Processes.startTime(of: supervisor.pid) == supervisor.startTime
         else { return }
         _ = try? Ask.supervisor(of: id, in: context.store, .destroy)
         if !process.waitForEnd(milliseconds: patience) {

@@ -50,7 +50,7 @@ public struct Run {
 
     private func startDetached(_ sandbox: borrowing LaunchedSandbox) throws(RuntimeError) {
         do throws(RuntimeError) {
-            if let path = options.launch.pidFile { try PidFile.write(sandbox.process.pid, to: path) }
+            if let path = options.launch.pidFile { try PidFile.write(sandbox.standIn, to: path) }
             sandbox.channel.send(ControlRequest.start.json)
             while true {
                 switch try sandbox.next() {
@@ -98,6 +98,8 @@ private final class Foreground {
         }
         // It has been waited for already when it was lost.
         _ = try? sandbox.process.wait()
+        // It ends with its supervisor; whoever it was that could not tell it.
+        ProcessControl.end(sandbox.standIn)
         terminal.restore()
         if run.options.timeline != nil { try writeTimeline() }
         switch result {
@@ -132,7 +134,7 @@ private final class Foreground {
     }
 
     private func start() throws(RuntimeError) {
-        if let path = run.options.launch.pidFile { try PidFile.write(sandbox.process.pid, to: path) }
+        if let path = run.options.launch.pidFile { try PidFile.write(sandbox.standIn, to: path) }
         if sandbox.hasTerminal { try terminal.begin() }
         sandbox.channel.send(ControlRequest.start.json)
     }

@@ -134,7 +134,8 @@ final class Host {
         if case .object(let members)? = record["processes"] {
             for member in members { processes[member.key] = member.value.integer.map { pid_t($0) } }
         }
-        processes["supervisor"] = record["pid"]?.integer.map { pid_t($0) }
+        processes["supervisor"] = record.at("supervisor.pid")?.integer.map { pid_t($0) }
+        processes["stand-in"] = record["pid"]?.integer.map { pid_t($0) }
         return processes
     }
 }
