@@ -9,7 +9,8 @@ public enum JailOperationKind: UInt32, CaseIterable, Sendable {
 /// Where the child between clone and exec is. The numbers are those of `CJail.h`.
 public enum JailStep: UInt32, CaseIterable, Sendable {
     case namespaces = 1
-    case rootfs, operation, pivot, terminal, stdio, limits, cwd, capabilities, groups, user, lookup, sync, exec, join, seccomp
+    case rootfs, operation, pivot, terminal, stdio, limits, cwd, capabilities, groups, user, lookup, sync, exec, join,
+        seccomp
 }
 
 /// What the child failed at. The host has the plan, and so the words for it.

@@ -152,6 +152,10 @@ static int run_child(void *argument) {
         _exit(127);
     }
     if (request->share_root && make_share(child) < 0) _exit(127);
+    if (request->directory && chdir(request->directory) < 0) {
+        fail(child, CSPAWN_DIRECTORY, 0);
+        _exit(127);
+    }
     if (request->no_new_privileges) prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (place_descriptors(child) < 0) _exit(127);
     reset_signals();

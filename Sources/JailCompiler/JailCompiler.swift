@@ -26,7 +26,8 @@ extension JailPlan {
     /// Compiles a configuration into the steps that make the container; `spec` has passed `validate()`.
     public init(_ spec: Spec, in place: JailPlace) throws(SpecError) {
         guard let process = spec.process else { throw SpecError(path: "process", message: "is missing") }
-        self.init(rootfs: place.rootfs, process: try JailProcess(process, terminal: place.terminal, filter: place.filter))
+        self.init(
+            rootfs: place.rootfs, process: try JailProcess(process, terminal: place.terminal, filter: place.filter))
         let linux = spec.linux ?? Linux()
         namespaces = try Self.namespaces(of: linux)
         rootReadOnly = spec.root?.readonly ?? false

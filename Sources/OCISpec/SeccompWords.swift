@@ -74,7 +74,9 @@ extension Linux.Seccomp {
         guard let action = Action(rawValue: name) else {
             throw Check.fail(path, "unknown action \(Check.quoted(name))")
         }
-        if action == .notify { throw Check.fail(path, "SCMP_ACT_NOTIFY is not supported: its descriptor can't leave a guest") }
+        if action == .notify {
+            throw Check.fail(path, "SCMP_ACT_NOTIFY is not supported: its descriptor can't leave a guest")
+        }
         guard let errno else { return }
         // With other actions it says nothing, as with runc.
         guard action == .errno || action == .trace else { return }

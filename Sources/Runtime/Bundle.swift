@@ -97,7 +97,8 @@ extension Bundle {
         return spec.mounts.enumerated().compactMap { index, mount in
             if let source = sources[index] {
                 return .init(
-                    source: source, target: mount.containerPath, recursive: mount.isRecursive, readOnly: mount.isReadOnly)
+                    source: source, target: mount.containerPath, recursive: mount.isRecursive,
+                    readOnly: mount.isReadOnly)
             }
             // It has a /proc of its own.
             return mount.isBind || mount.type == "proc" ? nil : .init(source: nil, target: mount.containerPath)

@@ -41,6 +41,8 @@ public struct Program: Sendable {
     public var environment: [String]
     /// The caller's descriptor for each number in the program. The caller keeps its own.
     public var descriptors: [CInt: CInt]
+    /// The program's current directory; nil: the caller's.
+    public var directory: String?
     public var newSession = false
     /// Killed when the thread that started it ends, however that comes about.
     public var diesWithParent = true
@@ -118,6 +120,7 @@ extension Program {
                     envp.withUnsafeBufferPointer { envp in
                         var request = cspawn_request(
                             path: strings.add(path), arguments: argv.baseAddress, environment: envp.baseAddress,
+                            directory: directory.map { UnsafePointer(strings.add($0)) },
                             descriptors: numbers.baseAddress, descriptor_count: numbers.count,
                             new_session: newSession ? 1 : 0, parent_death_signal: diesWithParent ? 9 : 0,
                             no_new_privileges: noNewPrivileges ? 1 : 0,
@@ -140,6 +143,7 @@ extension Program {
             case CSPAWN_CLONE: "clone"
             case CSPAWN_PARENT_GONE: "its parent is gone"
             case CSPAWN_SESSION: "new session"
+            case CSPAWN_DIRECTORY: "go to \(directory ?? "")"
             case CSPAWN_NAMESPACE: "new mount namespace"
             case CSPAWN_SHARE_ROOT: "tmpfs on \(share?.root ?? "")"
             case CSPAWN_BIND_TARGET: "make the mount point \(bind?.target ?? "")"

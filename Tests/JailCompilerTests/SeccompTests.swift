@@ -108,7 +108,10 @@ private struct Machine {
         arguments: [
             (#"{"defaultAction":"SCMP_ACT_NONE"}"#, "linux.seccomp.defaultAction: unknown action"),
             (#"{"defaultAction":"SCMP_ACT_NOTIFY"}"#, "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY is not supported"),
-            (#"{"syscalls":[{"names":["read"],"action":"SCMP_ACT_ALLOW"}]}"#, "linux.seccomp.defaultAction: unknown action"),
+            (
+                #"{"syscalls":[{"names":["read"],"action":"SCMP_ACT_ALLOW"}]}"#,
+                "linux.seccomp.defaultAction: unknown action"
+            ),
             (
                 #"{"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86_64","VAX"]}"#,
                 "linux.seccomp.architectures[1]: unknown architecture"

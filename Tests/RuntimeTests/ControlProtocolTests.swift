@@ -109,7 +109,8 @@ struct ControlProtocolTests {
 struct LaunchRequestTests {
     static let sample: JSONValue = [
         "root": "/run/kvm-runtime", "id": "c1", "bundle": "/b", "rootfs": "/b/rootfs", "standIn": 77,
-        "followsLauncher": true, "removesAtExit": false, "consoleSocket": true, "debug": false, "accelerated": false,
+        "followsLauncher": true, "removesAtExit": false, "consoleSocket": true, "waitsForHooks": false, "debug": false,
+        "accelerated": false,
         "tscKilohertz": 2_400_000, "vcpus": 2, "memoryMiB": 512, "kernelParameters": ["debug"], "bootTimeout": 30,
         "rootfsCache": "auto", "volumeCache": "never", "sharesFileLocks": true, "pollMicroseconds": 100,
         "kernel": "/k", "initramfs": "/i",

@@ -25,6 +25,8 @@ struct cspawn_request {
     const char *path;
     char *const *arguments;
     char *const *environment;
+    // NULL: the caller's.
+    const char *directory;
     const struct cspawn_descriptor *descriptors;
     size_t descriptor_count;
     // A new session without a controlling terminal.
@@ -51,6 +53,7 @@ enum cspawn_step {
     CSPAWN_BIND_READ_ONLY,
     CSPAWN_DESCRIPTORS,
     CSPAWN_EXEC,
+    CSPAWN_DIRECTORY,
 };
 
 struct cspawn_failure {

@@ -5,6 +5,8 @@ import LinuxSys
 /// What a command asks of a supervisor, over its control socket or the channel of its launch.
 enum ControlRequest: Equatable, Sendable {
     case start
+    /// The hooks that come before the container have run.
+    case hooksRan
     /// For the container's init, or for the process that this connection asked for.
     case signal(Int32, all: Bool)
     /// Runs a process in the container; its plan comes as a descriptor (memfd) with the message. The connection stays, and
@@ -29,6 +31,7 @@ enum ControlRequest: Equatable, Sendable {
     var json: JSONValue {
         switch self {
         case .start: ["request": "start"]
+        case .hooksRan: ["request": "hooksRan"]
         case .signal(let number, let all): ["request": "signal", "signal": JSONValue(number), "all": .bool(all)]
         case .exec(let terminal, let ignorePaused):
             [
@@ -51,6 +54,7 @@ enum ControlRequest: Equatable, Sendable {
         let fields = try JSONCursor(value).object()
         switch try fields["request"].string() {
         case "start": self = .start
+        case "hooksRan": self = .hooksRan
         case "signal":
             self = .signal(try fields["signal"].int(in: 1...64), all: try fields["all"].bool())
         case "exec":

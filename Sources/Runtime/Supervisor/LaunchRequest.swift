@@ -24,6 +24,8 @@ struct LaunchRequest: Equatable, Sendable {
     /// Removes the container's directory when the container has ended.
     var removesAtExit: Bool
     var consoleSocket: Bool
+    /// The container is made when the launcher says that its hooks have run.
+    var waitsForHooks = false
     /// Sends the guest's console line by line.
     var debug: Bool
     var accelerated: Bool
@@ -46,9 +48,11 @@ struct LaunchRequest: Equatable, Sendable {
 
     var json: JSONValue {
         [
-            "root": .string(root), "id": .string(id), "bundle": .string(bundle), "rootfs": .string(rootfs), "standIn": JSONValue(standIn),
+            "root": .string(root), "id": .string(id), "bundle": .string(bundle), "rootfs": .string(rootfs),
+            "standIn": JSONValue(standIn),
             "followsLauncher": .bool(followsLauncher), "removesAtExit": .bool(removesAtExit),
-            "consoleSocket": .bool(consoleSocket), "debug": .bool(debug), "accelerated": .bool(accelerated),
+            "consoleSocket": .bool(consoleSocket), "waitsForHooks": .bool(waitsForHooks), "debug": .bool(debug),
+            "accelerated": .bool(accelerated),
             "tscKilohertz": JSONValue(tscKilohertz ?? 0), "vcpus": JSONValue(vcpus),
             "memoryMiB": JSONValue(memoryMiB), "kernelParameters": JSONValue(kernelParameters),
             "bootTimeout": JSONValue(bootTimeout), "rootfsCache": .string(rootfsCache.rawValue),
@@ -69,6 +73,7 @@ struct LaunchRequest: Equatable, Sendable {
         followsLauncher = try fields["followsLauncher"].bool()
         removesAtExit = try fields["removesAtExit"].bool()
         consoleSocket = try fields["consoleSocket"].bool()
+        waitsForHooks = try fields["waitsForHooks"].bool()
         debug = try fields["debug"].bool()
         accelerated = try fields["accelerated"].bool()
         let frequency: UInt32 = try fields["tscKilohertz"].int()

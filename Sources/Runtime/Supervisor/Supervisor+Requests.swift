@@ -57,6 +57,9 @@ extension Supervisor {
             }
             startWaiters.append(answer)
             start()
+        case .hooksRan:
+            self.request.waitsForHooks = false
+            createContainerIfReady()
         case .signal(let signal, let all):
             guard phase >= .created, phase < .exited, let agent else {
                 return answer(.failed(message: "container not running", exitCode: 1, console: []))

@@ -15,6 +15,8 @@ final class Supervisor {
     enum Phase: Int, Comparable {
         /// The machine starts, the agent has not called.
         case booting
+        /// The agent has called. The hooks may still be running.
+        case greeted
         /// The agent makes the container.
         case creating
         case created
@@ -29,7 +31,7 @@ final class Supervisor {
         static func < (left: Phase, right: Phase) -> Bool { left.rawValue < right.rawValue }
     }
 
-    let request: LaunchRequest
+    var request: LaunchRequest
     let id: ContainerID
     let store: StateStore
     let spec: Spec
@@ -198,7 +200,12 @@ final class Supervisor {
         }
         agent?.send(.welcome(Welcome(realtime: Clock.realtimeNanoseconds(), seed: Random.bytes(64))))
         watchClock()
-        createContainer()
+        phase = .greeted
+        createContainerIfReady()
+    }
+
+    func createContainerIfReady() {
+        if phase == .greeted, !request.waitsForHooks { createContainer() }
     }
 
     /// The host's clock jumps when somebody sets it and when the host wakes from suspension: the guest's must follow.

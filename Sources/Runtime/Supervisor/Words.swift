@@ -65,7 +65,9 @@ extension Spec {
 extension SeccompFilter {
     /// The filter that a configuration asks for.
     static func compile(_ spec: Spec) -> Result<SeccompFilter?, RuntimeError> {
-        do throws(SpecError) { return .success(try spec.linux?.seccomp.flatMap { s throws(SpecError) in try SeccompFilter(s) }) } catch {
+        do throws(SpecError) {
+            return .success(try spec.linux?.seccomp.flatMap { s throws(SpecError) in try SeccompFilter(s) })
+        } catch {
             return .failure(RuntimeError("config.json: \(error)"))
         }
     }

@@ -8,9 +8,7 @@ public enum Create {
         try sandbox.waitUntilCreated()
         guard let path = options.pidFile else { return }
         do throws(RuntimeError) { try PidFile.write(sandbox.standIn, to: path) } catch {
-            sandbox.channel.send(ControlRequest.destroy.json)
-            _ = try? sandbox.process.wait()
-            try? context.store.remove(sandbox.id)
+            sandbox.giveUp()
             throw error
         }
     }

@@ -24,6 +24,8 @@ struct LaunchedSandbox: ~Copyable {
     let standIn: pid_t
     let channel: ControlChannel
     let hasTerminal: Bool
+    let spec: Spec
+    let bundle: String
     let log: Log
     let store: StateStore
     /// Whether the container's directory goes with a supervisor that died and could not remove it.
@@ -82,15 +84,20 @@ struct Launch {
         request.removesAtExit = removesAtExit
         request.consoleSocket = options.consoleSocket != nil
         request.debug = context.log.isDebug
+        let hooks = bundle.spec.hooks
+        request.waitsForHooks = !(hooks?.prestart.isEmpty ?? true) || !(hooks?.createRuntime.isEmpty ?? true)
         do throws(StateError) { try store.write(spec: bundle.spec.json.bytes(), of: id) } catch {
             throw RuntimeError("\(error)")
         }
         let standIn = try makeStandIn(bundle)
         request.standIn = standIn.pid
-        do throws(RuntimeError) { return try spawn(request, id, hasTerminal, standIn) } catch {
+        let sandbox: LaunchedSandbox
+        do throws(RuntimeError) { sandbox = try spawn(request, id, hasTerminal, standIn, bundle.spec) } catch {
             ProcessControl.end(standIn.pid)
             throw error
         }
+        if request.waitsForHooks { try sandbox.runFirstHooks() }
+        return sandbox
     }
 
     /// The process that has the container's pid on the host.
@@ -112,7 +119,7 @@ struct Launch {
 
     private func spawn(
         _ request: LaunchRequest, _ id: ContainerID, _ hasTerminal: Bool,
-        _ standIn: (pid: pid_t, channel: SharedDescriptor)
+        _ standIn: (pid: pid_t, channel: SharedDescriptor), _ spec: Spec
     ) throws(RuntimeError) -> LaunchedSandbox {
         do {
             let pair = try Sockets.pair(.packets)
@@ -133,7 +140,8 @@ struct Launch {
             let channel = ControlChannel(try pair.first.duplicate())
             channel.send(request.json)
             return LaunchedSandbox(
-                id: id, process: process, standIn: standIn.pid, channel: channel, hasTerminal: hasTerminal, log: context.log,
+                id: id, process: process, standIn: standIn.pid, channel: channel, hasTerminal: hasTerminal, spec: spec,
+                bundle: request.bundle, log: context.log,
                 store: context.store, removedWhenLost: removesAtExit || !foreground)
         } catch let error as RuntimeError {
             throw error
@@ -151,6 +159,42 @@ struct Launch {
 }
 
 extension LaunchedSandbox {
+    private borrowing func hooks(_ status: State.Status) -> HookRunner? {
+        HookRunner(
+            spec,
+            state: State(
+                ociVersion: spec.ociVersion, id: id.text, status: status, pid: status == .stopped ? 0 : Int(standIn),
+                bundle: bundle, annotations: spec.annotations))
+    }
+
+    /// Those before the container is made, while the guest boots.
+    fileprivate borrowing func runFirstHooks() throws(RuntimeError) {
+        do throws(RuntimeError) {
+            let hooks = hooks(.creating)
+            try hooks?.run(\.prestart, "prestart")
+            try hooks?.run(\.createRuntime, "createRuntime")
+        } catch {
+            giveUp()
+            throw error
+        }
+        channel.send(ControlRequest.hooksRan.json)
+    }
+
+    /// Those after the program was started.
+    borrowing func runPoststart() throws(RuntimeError) { try hooks(.running)?.run(\.poststart, "poststart") }
+
+    /// Those after the container was deleted.
+    borrowing func runPoststop() { hooks(.stopped)?.runAll(\.poststop, "poststop", log: log) }
+
+    /// Ends and removes a container that is not to be.
+    borrowing func giveUp() {
+        channel.send(ControlRequest.destroy.json)
+        _ = try? process.wait()
+        ProcessControl.end(standIn)
+        try? store.remove(id)
+        runPoststop()
+    }
+
     /// Waits for the container to be made.
     borrowing func waitUntilCreated() throws(RuntimeError) {
         while true {
@@ -158,6 +202,7 @@ extension LaunchedSandbox {
             case .created: return
             case .failed(let message, let code, let console):
                 _ = try? process.wait()
+                runPoststop()
                 throw RuntimeError(message, exitCode: code, console: console)
             case .done, .exited, .timeline, .console, .process, .stepFailed, .value: continue
             }

@@ -1,4 +1,5 @@
 import Glibc
+import JSON
 import LinuxSys
 import OCISpec
 import StateStore
@@ -8,10 +9,40 @@ public enum Start {
     public static func run(_ context: RuntimeContext, id text: String) throws(RuntimeError) {
         let (id, record) = try context.record(text)
         switch record.currentStatus {
-        case .created: try Ask.supervisor(of: id, in: context.store, .start)
+        case .created:
+            try Ask.supervisor(of: id, in: context.store, .start)
+            try runPoststart(id, record, context)
         case .stopped: throw RuntimeError("cannot start a container that has stopped")
         case .creating, .running, .paused: throw RuntimeError("cannot start an already running container")
         }
+    }
+}
+
+extension Start {
+    /// A hook that fails ends the container (runtime.md, "Lifecycle").
+    private static func runPoststart(
+        _ id: ContainerID, _ record: ContainerRecord, _ context: RuntimeContext
+    ) throws(RuntimeError) {
+        guard let hooks = context.hooks(of: id, record, .running) else { return }
+        do throws(RuntimeError) { try hooks.run(\.poststart, "poststart") } catch {
+            _ = try? Ask.supervisor(of: id, in: context.store, .signal(SIGKILL, all: true))
+            throw error
+        }
+    }
+}
+
+extension RuntimeContext {
+    /// The hooks of a container that is there; nil if it has none.
+    func hooks(of id: ContainerID, _ record: ContainerRecord, _ status: State.Status) -> HookRunner? {
+        guard let bytes = try? store.spec(of: id), let value = try? JSONValue.parse(bytes),
+            let spec = try? Spec(json: value)
+        else { return nil }
+        return HookRunner(
+            spec,
+            state: State(
+                ociVersion: record.ociVersion, id: id.text, status: status,
+                pid: status == .stopped ? 0 : Int(record.pid), bundle: record.bundle,
+                annotations: record.annotations))
     }
 }
 
@@ -52,7 +83,9 @@ public enum Delete {
             throw RuntimeError("cannot delete container \(id) that is not stopped: \(status.rawValue)")
         }
         end(record, id, context)
+        let hooks = context.hooks(of: id, record, .stopped)
         try remove(id, context)
+        hooks?.runAll(\.poststop, "poststop", log: context.log)
     }
 
     /// Ends the supervisor: by asking, then by force. Its machine dies with it.

@@ -54,16 +54,14 @@ public struct Run {
             sandbox.channel.send(ControlRequest.start.json)
             while true {
                 switch try sandbox.next() {
-                case .done: return
+                case .done: return try sandbox.runPoststart()
                 case .failed(let message, let code, let console):
                     throw RuntimeError(message, exitCode: code, console: console)
                 case .created, .exited, .timeline, .console, .process, .stepFailed, .value: continue
                 }
             }
         } catch {
-            sandbox.channel.send(ControlRequest.destroy.json)
-            _ = try? sandbox.process.wait()
-            try? context.store.remove(sandbox.id)
+            sandbox.giveUp()
             throw error
         }
     }
@@ -101,6 +99,7 @@ private final class Foreground {
         // It ends with its supervisor; whoever it was that could not tell it.
         ProcessControl.end(sandbox.standIn)
         terminal.restore()
+        if !run.options.keep { sandbox.runPoststop() }
         if run.options.timeline != nil { try writeTimeline() }
         switch result {
         case .success(let code): return code
@@ -117,7 +116,9 @@ private final class Foreground {
         do throws(RuntimeError) {
             switch try sandbox.next() {
             case .created: try start()
-            case .done: loop.after(milliseconds: 300) { ProcessControl.releaseCodePages() }
+            case .done:
+                try sandbox.runPoststart()
+                loop.after(milliseconds: 300) { ProcessControl.releaseCodePages() }
             case .console, .process, .stepFailed, .value: break
             case .failed(let message, let code, let console):
                 end(.failure(RuntimeError(message, exitCode: code, console: console)), final: false)

@@ -22,7 +22,8 @@ import Testing
             (.pivot, CJAIL_STEP_PIVOT), (.terminal, CJAIL_STEP_TERMINAL), (.stdio, CJAIL_STEP_STDIO),
             (.limits, CJAIL_STEP_LIMITS), (.cwd, CJAIL_STEP_CWD), (.capabilities, CJAIL_STEP_CAPABILITIES),
             (.groups, CJAIL_STEP_GROUPS), (.user, CJAIL_STEP_USER), (.lookup, CJAIL_STEP_LOOKUP),
-            (.sync, CJAIL_STEP_SYNC), (.exec, CJAIL_STEP_EXEC), (.join, CJAIL_STEP_JOIN), (.seccomp, CJAIL_STEP_SECCOMP),
+            (.sync, CJAIL_STEP_SYNC), (.exec, CJAIL_STEP_EXEC), (.join, CJAIL_STEP_JOIN),
+            (.seccomp, CJAIL_STEP_SECCOMP),
         ]
         #expect(numbers.map { $0.0 } == JailStep.allCases)
         for (ours, theirs) in numbers { #expect(ours.rawValue == theirs.rawValue, "\(ours)") }
