@@ -43,7 +43,7 @@ struct GlobalOptions: ParsableArguments {
         let configuration = try Configuration.load(from: config)
         return try RuntimeContext(
             root: root, log: log, configuration: configuration,
-            assets: Assets(configuration, kernel: kernel, initramfs: initramfs))
+            assets: Assets(configuration, kernel: kernel, initramfs: initramfs), systemdCgroup: systemdCgroup)
     }
 
     private static let valued: Set<String> = [

@@ -99,7 +99,7 @@ extension EndToEnd {
             Fault("seccomp listener", "linux.seccomp.listenerPath", "is not supported") {
                 $0.set("linux.seccomp", ["defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/s"])
             },
-            Fault("hooks", "hooks.prestart") { $0.set("hooks.prestart", [["path": "/bin/true"]]) },
+            Fault("hooks", "hooks.createContainer") { $0.set("hooks.createContainer", [["path": "/bin/true"]]) },
             Fault("namespace of the host", "linux.namespaces[1].path is not supported") {
                 $0.set("linux.namespaces.1.path", "/proc/1/ns/net")
             },

@@ -121,9 +121,9 @@ struct BundleTests {
     func refused() throws {
         try withBundle(
             #""linux":{"#,
-            #""hooks":{"poststop":[{"path":"/x"}]},"linux":{"intelRdt":{"closID":"a"},"#
+            #""hooks":{"startContainer":[{"path":"/x"}]},"linux":{"intelRdt":{"closID":"a"},"#
         ) { path in
-            #expect(refusal(path) == "hooks.poststop is not supported; linux.intelRdt is not supported")
+            #expect(refusal(path) == "hooks.startContainer is not supported; linux.intelRdt is not supported")
         }
         try withBundle(#""type":"proc""#, #""type":"nfs""#) { path in
             #expect(refusal(path) == "mounts[0].type: nfs is not supported")

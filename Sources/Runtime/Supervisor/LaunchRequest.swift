@@ -19,6 +19,8 @@ struct LaunchRequest: Equatable, Sendable {
     var rootfs: String
     /// The pid of the init's stand-in.
     var standIn = pid_t(0)
+    /// The container's cgroup on the host; without places: there is none.
+    var cgroup = HostCgroup(places: [])
     /// Ends, and removes everything, when whoever launched it goes away (`run` in the foreground).
     var followsLauncher: Bool
     /// Removes the container's directory when the container has ended.
@@ -49,7 +51,7 @@ struct LaunchRequest: Equatable, Sendable {
     var json: JSONValue {
         [
             "root": .string(root), "id": .string(id), "bundle": .string(bundle), "rootfs": .string(rootfs),
-            "standIn": JSONValue(standIn),
+            "standIn": JSONValue(standIn), "cgroup": cgroup.json,
             "followsLauncher": .bool(followsLauncher), "removesAtExit": .bool(removesAtExit),
             "consoleSocket": .bool(consoleSocket), "waitsForHooks": .bool(waitsForHooks), "debug": .bool(debug),
             "accelerated": .bool(accelerated),
@@ -70,6 +72,7 @@ struct LaunchRequest: Equatable, Sendable {
         bundle = try fields["bundle"].string()
         rootfs = try fields["rootfs"].string()
         standIn = try fields["standIn"].int()
+        cgroup = try HostCgroup(decoding: fields["cgroup"])
         followsLauncher = try fields["followsLauncher"].bool()
         removesAtExit = try fields["removesAtExit"].bool()
         consoleSocket = try fields["consoleSocket"].bool()

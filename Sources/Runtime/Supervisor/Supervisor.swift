@@ -86,6 +86,7 @@ final class Supervisor {
             pidStartTime: Processes.startTime(of: request.standIn) ?? 0, created: Timestamp.now())
         record.supervisor = .init(pid: getpid(), startTime: Processes.startTime(of: getpid()) ?? 0)
         record.memoryMiB = request.memoryMiB
+        record.cgroup = request.cgroup.json
         standIn = try InitStandIn(FileDescriptor(owning: LaunchRequest.Inherited.standIn), loop: loop)
         timeline.mark(.supervisorStarted)
     }
@@ -105,6 +106,7 @@ final class Supervisor {
 
     private func begin() throws {
         try store.write(record, of: id)
+        joinCgroup()
         standIn.events = { [unowned self] in standInEvent($0) }
         if request.debug { console.follower = { [launcher] in launcher.send(.console(line: $0)) } }
         try loop.watch(signals.raw, .readable) { [unowned self] _ in takeSignals() }
@@ -307,6 +309,7 @@ final class Supervisor {
         case .success(.done):
             timeline.mark(.processStarted)
             phase = .running
+            limitProcessorTime()
             updateRecord(.running)
             // Containers that end at once needn't pay for the idleness of others.
             loop.after(milliseconds: 300) { ProcessControl.releaseCodePages() }
@@ -382,6 +385,12 @@ final class Supervisor {
             switch end {
             case .guestReset: failGuest("the guest stopped unexpectedly (its kernel panicked or reset)")
             case .processDied(let name, let status, let complaint):
+                if request.cgroup.oomKills > 0 {
+                    return fail(
+                        RuntimeError(
+                            "the host's kernel killed \(name) for want of memory: the container's cgroup on the host has "
+                                + "no more (memory limit and the guest's overhead)", exitCode: 128 + SIGKILL))
+                }
                 let words = complaint.split(whereSeparator: \.isNewline).last.map { ": \($0)" } ?? ""
                 failGuest("\(name) \(status.words)\(words)")
             }
@@ -428,6 +437,7 @@ final class Supervisor {
         stopListening()
         let code = exit?.shellCode ?? failure?.exitCode ?? 1
         if request.removesAtExit || record.status == .creating {
+            request.cgroup.leave([getpid(), request.standIn])
             try? store.remove(id)
         } else {
             record.exitCode = code

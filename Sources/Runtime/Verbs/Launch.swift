@@ -27,6 +27,7 @@ struct LaunchedSandbox: ~Copyable {
     let spec: Spec
     let bundle: String
     let log: Log
+    let cgroup: HostCgroup
     let store: StateStore
     /// Whether the container's directory goes with a supervisor that died and could not remove it.
     let removedWhenLost: Bool
@@ -89,15 +90,46 @@ struct Launch {
         do throws(StateError) { try store.write(spec: bundle.spec.json.bytes(), of: id) } catch {
             throw RuntimeError("\(error)")
         }
-        let standIn = try makeStandIn(bundle)
+        // Devices that look for work by themselves would spend the container's own time.
+        if (bundle.spec.linux?.resources?.cpu?.quota ?? 0) > 0 { request.pollMicroseconds = 0 }
+        request.cgroup = try makeCgroup(bundle.spec, id, request)
+        let standIn: (pid: pid_t, channel: SharedDescriptor)
+        do throws(RuntimeError) { standIn = try makeStandIn(bundle) } catch {
+            request.cgroup.remove(milliseconds: 100)
+            throw error
+        }
         request.standIn = standIn.pid
         let sandbox: LaunchedSandbox
         do throws(RuntimeError) { sandbox = try spawn(request, id, hasTerminal, standIn, bundle.spec) } catch {
             ProcessControl.end(standIn.pid)
+            request.cgroup.remove(milliseconds: 100)
             throw error
         }
         if request.waitsForHooks { try sandbox.runFirstHooks() }
         return sandbox
+    }
+
+    private func makeCgroup(
+        _ spec: Spec, _ id: ContainerID, _ request: LaunchRequest
+    ) throws(RuntimeError) -> HostCgroup {
+        let path = try CgroupsPath(spec.linux?.cgroupsPath ?? "", id: id.text, systemd: context.systemdCgroup)
+        let limits = HostLimits(
+            spec.linux?.resources, guestMemoryMiB: request.memoryMiB, accelerated: request.accelerated)
+        let cgroup: HostCgroup
+        do throws(RuntimeError) { cgroup = try HostCgroup.make(path) } catch {
+            // In a container without cgroups of its own a guest runs as well; its own kernel holds the limits.
+            context.log.warning("the sandbox is in no cgroup of its own on the host: \(error)")
+            return HostCgroup(places: [])
+        }
+        // Two in one would be removed together.
+        guard cgroup.population == 0 else {
+            throw RuntimeError("container's cgroup is not empty: \(cgroup.population) process(es) found")
+        }
+        do throws(RuntimeError) { try limits.apply(to: cgroup) } catch {
+            cgroup.remove(milliseconds: 100)
+            throw error
+        }
+        return cgroup
     }
 
     /// The process that has the container's pid on the host.
@@ -141,7 +173,7 @@ struct Launch {
             channel.send(request.json)
             return LaunchedSandbox(
                 id: id, process: process, standIn: standIn.pid, channel: channel, hasTerminal: hasTerminal, spec: spec,
-                bundle: request.bundle, log: context.log,
+                bundle: request.bundle, log: context.log, cgroup: request.cgroup,
                 store: context.store, removedWhenLost: removesAtExit || !foreground)
         } catch let error as RuntimeError {
             throw error
@@ -191,6 +223,7 @@ extension LaunchedSandbox {
         channel.send(ControlRequest.destroy.json)
         _ = try? process.wait()
         ProcessControl.end(standIn)
+        cgroup.remove(milliseconds: 500)
         try? store.remove(id)
         runPoststop()
     }
@@ -214,7 +247,10 @@ extension LaunchedSandbox {
         do {
             guard let value = try channel.receive() else {
                 let status = try process.wait()
-                if removedWhenLost { try? store.remove(id) }
+                if removedWhenLost {
+                    cgroup.remove(milliseconds: 500)
+                    try? store.remove(id)
+                }
                 throw RuntimeError("the supervisor of \(id) \(status.words)")
             }
             let event = try ControlEvent(decoding: value)

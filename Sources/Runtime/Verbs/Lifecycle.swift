@@ -83,6 +83,8 @@ public enum Delete {
             throw RuntimeError("cannot delete container \(id) that is not stopped: \(status.rawValue)")
         }
         end(record, id, context)
+        // With it whatever of the sandbox should still be there.
+        (try? HostCgroup(decoding: JSONCursor(record.cgroup)))?.remove(milliseconds: 2000)
         let hooks = context.hooks(of: id, record, .stopped)
         try remove(id, context)
         hooks?.runAll(\.poststop, "poststop", log: context.log)

@@ -9,8 +9,13 @@ public struct RuntimeContext: Sendable {
     public let log: Log
     public let configuration: Configuration
     public let assets: Assets
+    /// `linux.cgroupsPath` has systemd's form.
+    public let systemdCgroup: Bool
 
-    public init(root: String?, log: Log, configuration: Configuration, assets: Assets) throws(RuntimeError) {
+    public init(
+        root: String?, log: Log, configuration: Configuration, assets: Assets, systemdCgroup: Bool = false
+    ) throws(RuntimeError) {
+        self.systemdCgroup = systemdCgroup
         let wanted = root ?? Self.standardRoot
         do throws(Errno) {
             self.root = wanted.hasPrefix("/") ? wanted : try File.currentDirectory() + "/" + wanted

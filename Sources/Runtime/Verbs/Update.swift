@@ -37,6 +37,10 @@ public enum Update {
             // What is as it was needn't be written.
             let settings = after.filter { !before.contains($0) }
             try Ask.supervisor(of: id, in: context.store, .update(settings))
+            let limits = HostLimits(spec.linux?.resources, guestMemoryMiB: record.memoryMiB, accelerated: false)
+            let cgroup = try HostCgroup(decoding: JSONCursor(record.cgroup))
+            try limits.apply(to: cgroup)
+            try limits.applyQuota(to: cgroup)
             try context.store.write(spec: spec.json.bytes(), of: id)
         } catch let error as RuntimeError {
             throw error

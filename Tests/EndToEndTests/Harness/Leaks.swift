@@ -30,8 +30,25 @@ enum Leaks {
         found.processes = descendants()
         let mounts = (try? Files.text("/proc/self/mounts")) ?? ""
         found.mounts = mounts.split(separator: "\n").filter { $0.contains(directory) }.map(String.init)
-        found.files = (try? File.list(root)) ?? []
+        found.files = ((try? File.list(root)) ?? []) + cgroups(prefix: "e2e-\(getpid())-")
         return found
+    }
+
+    /// Cgroups of the tests' containers, which are made below that of the tests.
+    static func cgroups(prefix: String) -> [String] {
+        let own = ((try? Files.text("/proc/self/cgroup")) ?? "").split(separator: "\n").compactMap {
+            $0.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false).last.map(String.init)
+        }
+        let mounts = ((try? Files.text("/proc/self/mounts")) ?? "").split(separator: "\n").compactMap {
+            line -> String? in
+            let words = line.split(separator: " ")
+            return words.count > 2 && words[2].hasPrefix("cgroup") ? String(words[1]) : nil
+        }
+        return mounts.flatMap { mount in
+            Set(own).flatMap { path in
+                ((try? File.list(mount + path)) ?? []).filter { $0.hasPrefix(prefix) }.map { mount + path + "/" + $0 }
+            }
+        }
     }
 
     /// Every process below this one that has not ended.
