@@ -30,7 +30,8 @@ for group in "$@"; do
         [[ -n ${KERNEL_SOURCE:-} ]] || wanted+=(linux-source-6.1)
         ;;
     # virtiofsd, for the lab and to compare with, is in qemu-system-common.
-    test) wanted+=(crun runc qemu-system-common) ;;
+    # The clients whose runtime this is.
+    test) wanted+=(crun runc qemu-system-common containerd podman umoci skopeo) ;;
     suites) wanted+=(debootstrap) ;;
     lint) wanted+=(python3 shellcheck) ;;
     *) fail "no such group: $group (build, test, suites, lint)" ;;

@@ -205,11 +205,31 @@ extension LaunchedSandbox {
             let hooks = hooks(.creating)
             try hooks?.run(\.prestart, "prestart")
             try hooks?.run(\.createRuntime, "createRuntime")
+            try refuseInterfaces()
         } catch {
             giveUp()
             throw error
         }
         channel.send(ControlRequest.hooksRan.json)
+    }
+
+    /// A network that a hook has made for the container ends on the host: better no container than one that has lost it.
+    private borrowing func refuseInterfaces() throws(RuntimeError) {
+        let text = String(
+            decoding: (try? File.readStart("/proc/\(standIn)/net/dev", count: 1 << 16)) ?? [], as: UTF8.self)
+        let names = text.split(separator: "\n").dropFirst(2).compactMap {
+            $0.split(separator: ":").first?.split(separator: " ").first.map(String.init)
+        }
+        // Of tunnels every network namespace has some that are down, where their drivers are loaded.
+        let standard: Set<String> = [
+            "lo", "tunl0", "sit0", "ip6tnl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6gre0",
+        ]
+        guard spec.linux?.namespaces.contains(where: { $0.type == .network }) == true,
+            let name = names.first(where: { !standard.contains($0) })
+        else { return }
+        throw RuntimeError(
+            "the container was given the network interface \(name), and networks do not reach into a guest yet: run it with "
+                + "no network (--network none)")
     }
 
     /// Those after the program was started.

@@ -95,12 +95,12 @@ static int propagate(const struct cjail_op *op, int root) {
 }
 
 // A tmpfs has the mode of the directory that it hides, unless the options say another: as with runc, and else it
-// would be open to everybody.
-static int mount_over(const struct cjail_op *op, int target) {
+// would be open to everybody. Where there was none, it has the kernel's, 1777.
+static int mount_over(const struct cjail_op *op, int target, int existed) {
     char path[32], data[4096 + 16];
     const char *options = op->data;
     struct stat status;
-    if (strcmp(op->type, "tmpfs") == 0) {
+    if (existed && strcmp(op->type, "tmpfs") == 0) {
         if (fstat(target, &status) < 0) return -1;
         int length = snprintf(data, sizeof data, "mode=%04o,%s", status.st_mode & 07777, op->data);
         if (length < 0 || length > 4095) return room_fail(ENAMETOOLONG);
@@ -111,9 +111,11 @@ static int mount_over(const struct cjail_op *op, int target) {
 }
 
 static int new_mount(const struct cjail_op *op, int root) {
-    int target = room_open(root, op->target, ROOM_DIRECTORY);
+    int target = room_open(root, op->target, ROOM_NOTHING);
+    int existed = target >= 0;
+    if (!existed) target = room_open(root, op->target, ROOM_DIRECTORY);
     if (target < 0) return -1;
-    int result = mount_over(op, target);
+    int result = mount_over(op, target, existed);
     room_close(target);
     return result < 0 ? -1 : change(op, root);
 }

@@ -39,6 +39,14 @@ extension RealContainers {
                 result.output.hasPrefix("datadatatouch: /ro/x: Read-only file system\nregular file\nro,nosuid,noexec"))
         }
 
+        @Test("a tmpfs has the mode of what it hides; the kernel's, where there was nothing")
+        func modeOfTmpfs() throws {
+            _ = try once { mkdir(container.root + "/there", 0o700) }
+            let mounts = ["/there", "/new"].map { Mount(destination: $0, type: "tmpfs", source: "tmpfs") }
+            let result = try run("stat -c %a /there /new", mounts.map { ($0, "") })
+            #expect(result.output == "700\n1777\n", "\(result)")
+        }
+
         @Test func missingSource() throws {
             #expect(
                 try run("true", [(bind("/a"), "gone")]).failure?.message

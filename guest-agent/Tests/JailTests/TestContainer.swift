@@ -94,6 +94,7 @@ final class TestContainer {
             }
             switch event {
             case .ready: try child.proceed()
+            case .forked: break
             case .terminal(let master): terminal = master
             case .failed(let failure): result.failure = plan.failure(failure)
             case .closed: isClosed = true
