@@ -106,7 +106,6 @@ final class Supervisor {
 
     private func begin() throws {
         try store.write(record, of: id)
-        joinCgroup()
         standIn.events = { [unowned self] in standInEvent($0) }
         if request.debug { console.follower = { [launcher] in launcher.send(.console(line: $0)) } }
         try loop.watch(signals.raw, .readable) { [unowned self] _ in takeSignals() }
@@ -263,6 +262,8 @@ final class Supervisor {
             markGuestTime(.rootfsMounted, created.rootfsMounted)
             // The rootfs has all its mount points now.
             standIn.enter()
+            // Others may enter its namespaces as soon as they know its pid. With `run` nobody knows it yet.
+            if request.followsLauncher { containerReady() }
         case .success(.failed(let refusal)): fail(refusal)
         case .success(.stepFailed(let failure)): fail(describe(failure))
         case .success: failGuest("the agent gave a wrong answer")
@@ -288,6 +289,12 @@ final class Supervisor {
             (machine?.processes ?? []).map { ($0.name, $0.pid) }, uniquingKeysWith: { first, _ in first })
         updateRecord(.created)
         launcher.send(.created)
+    }
+
+    private func limitProcessorTime() {
+        let limits = HostLimits(
+            spec.linux?.resources, guestMemoryMiB: request.memoryMiB, accelerated: request.accelerated)
+        do throws(RuntimeError) { try limits.applyQuota(to: request.cgroup) } catch { fail(error) }
     }
 
     /// A moment of the guest's clock, which is known against ours since the agent's greeting.
@@ -437,7 +444,10 @@ final class Supervisor {
         stopListening()
         let code = exit?.shellCode ?? failure?.exitCode ?? 1
         if request.removesAtExit || record.status == .creating {
-            request.cgroup.leave([getpid(), request.standIn])
+            // The stand-in goes first here: the command that waits for it waits for this process too.
+            standIn.exit(code)
+            request.cgroup.leave()
+            request.cgroup.remove(milliseconds: 500)
             try? store.remove(id)
         } else {
             record.exitCode = code

@@ -93,20 +93,33 @@ struct Launch {
         // Devices that look for work by themselves would spend the container's own time.
         if (bundle.spec.linux?.resources?.cpu?.quota ?? 0) > 0 { request.pollMicroseconds = 0 }
         request.cgroup = try makeCgroup(bundle.spec, id, request)
-        let standIn: (pid: pid_t, channel: SharedDescriptor)
-        do throws(RuntimeError) { standIn = try makeStandIn(bundle) } catch {
-            request.cgroup.remove(milliseconds: 100)
-            throw error
-        }
-        request.standIn = standIn.pid
         let sandbox: LaunchedSandbox
-        do throws(RuntimeError) { sandbox = try spawn(request, id, hasTerminal, standIn, bundle.spec) } catch {
-            ProcessControl.end(standIn.pid)
+        do throws(RuntimeError) { sandbox = try startInCgroup(&request, bundle, id, hasTerminal) } catch {
+            request.cgroup.leave()
             request.cgroup.remove(milliseconds: 100)
             throw error
         }
         if request.waitsForHooks { try sandbox.runFirstHooks() }
         return sandbox
+    }
+
+    /// What is started while this process is in the container's cgroup is in it too.
+    private func startInCgroup(
+        _ request: inout LaunchRequest, _ bundle: Bundle, _ id: ContainerID, _ hasTerminal: Bool
+    ) throws(RuntimeError) -> LaunchedSandbox {
+        do throws(Errno) { try request.cgroup.enter() } catch {
+            throw RuntimeError("joining the cgroup on the host: \(error)")
+        }
+        let standIn = try makeStandIn(bundle)
+        request.standIn = standIn.pid
+        do throws(RuntimeError) {
+            let sandbox = try spawn(request, id, hasTerminal, standIn, bundle.spec)
+            request.cgroup.leave()
+            return sandbox
+        } catch {
+            ProcessControl.end(standIn.pid)
+            throw error
+        }
     }
 
     private func makeCgroup(
