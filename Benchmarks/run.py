@@ -19,14 +19,15 @@ import sys
 import tempfile
 import time
 
+from commands import Commands
 from common import MIB, Bench, bundle, pss
 from filesystem import FileSystem
 from vsock import PEER, BareVsock
 
-PARTS = ("start", "memory", "stream", "vsock", "filesystem")
+PARTS = ("start", "memory", "stream", "vsock", "filesystem", "commands")
 
 
-class Measures(Bench):
+class Measures(Bench, Commands):
     # --- start ------------------------------------------------------------------------------------------------
 
     def start(self):

@@ -31,6 +31,9 @@ enum { MOST_TREES = 256, KILLED = 128 + SIGKILL };
 // By number: glibc has no wrappers, and linux/mount.h clashes with sys/mount.h.
 #define TREE_CLONE 1u
 #define TREE_RECURSIVE 0x8000u
+#ifndef AT_RECURSIVE
+#define AT_RECURSIVE 0x8000
+#endif
 #define MOVE_EMPTY_PATHS 0x44u
 #define CONFIG_CREATE 6u
 #define CONFIG_STRING 1u
@@ -119,6 +122,11 @@ static int enter(const struct cspawn_stand_in *request) {
         return CSPAWN_PLACE_PIVOT;
     }
     if (attach_trees(request, root, trees) < 0) return CSPAWN_PLACE_TREE;
+    // Whatever the container made there (set-id programs, devices): to those who come here from the host it is files.
+    struct mount_attributes harmless = {.set = ATTR_SAFE};
+    if (syscall(SYS_mount_setattr, root, "", AT_EMPTY_PATH | AT_RECURSIVE, &harmless, sizeof harmless) < 0) {
+        return CSPAWN_PLACE_ROOT;
+    }
     int proc = make_file_system("proc", NULL, NULL, ATTR_SAFE);
     if (proc < 0 || attach_at(root, proc, "proc") < 0) return CSPAWN_PLACE_PROC;
     close(proc);

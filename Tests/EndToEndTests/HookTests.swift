@@ -1,4 +1,3 @@
-import Glibc
 import JSON
 import LinuxSys
 import Testing
@@ -80,7 +79,7 @@ extension EndToEnd {
                 #expect((state["pid"]?.integer ?? 0) > 1)
                 #expect(try Files.text(file + ".env") == "\(bundle.path) y \n")
                 // "The container's" network namespace is not the host's: what a hook does there can't hurt.
-                #expect(try !Files.text(file + ".net").contains(try File.realLink("/proc/self/ns/net")))
+                #expect(try !Files.text(file + ".net").contains(try Files.link("/proc/self/ns/net")))
             }
         }
 
@@ -122,13 +121,5 @@ extension EndToEnd {
                 #expect(try Files.text(host.log).contains("poststop hook #0 (/bin/false): it exited with code 1"))
             }
         }
-    }
-}
-
-extension File {
-    fileprivate static func realLink(_ path: String) throws -> String {
-        var buffer = [CChar](repeating: 0, count: 4096)
-        let count = readlink(path, &buffer, buffer.count)
-        return String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }

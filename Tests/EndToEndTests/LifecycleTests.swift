@@ -153,6 +153,56 @@ extension EndToEnd {
             }
         }
 
+        /// What the container's pid is on the host: its own namespaces, with the container's files and no host's in them.
+        @Test func standInIsInTheContainersPlace() throws {
+            try Host.use { host in
+                let volume = host.directory + "/volume"
+                try File.makeDirectories(volume, mode: 0o755)
+                try Files.write(volume + "/f", "of the volume")
+                let bundle = try host.bundle("echo ready; trap 'exit 0' TERM; while :; do sleep 0.1; done") {
+                    $0.append(
+                        "mounts",
+                        ["destination": "/vol", "type": "bind", "source": .string(volume), "options": ["rbind"]])
+                    $0.set("root.readonly", false)
+                    $0.set("hostname", "inner")
+                }
+                let run = try host.starting(bundle)
+                try run.wait(forOutput: "ready")
+                let pid = try #require(try host.processes()["stand-in"])
+                let root = "/proc/\(pid)/root"
+                #expect(try Files.text(root + "/vol/f") == "of the volume")
+                #expect(try Running("/usr/bin/nsenter", ["-t", "\(pid)", "-u", "hostname"]).finish().out == "inner\n")
+                #expect(try Files.text(root + "/proc/1/cmdline").hasPrefix("kvm-runtime:\0/bin/sh\0-c\0echo ready"))
+                #expect(!File.exists(root + "/proc/\(getpid())/cmdline") || getpid() == 1)
+                // Where the guest has something of its own, nothing can be put that would not be seen there.
+                #expect(throws: (any Error).self) { try Files.write(root + "/dev/x", "") }
+                try Files.write(root + "/root/seen", "")
+                #expect(try host.command("exec", host.id, "ls", "/root").out == "seen\n")
+                // An image's programs are not for the host's kernel.
+                let inside = try Running("/usr/bin/nsenter", ["-t", "\(pid)", "-m", "/bin/sh", "-c", "true"]).finish()
+                #expect(inside.err.contains("Permission denied"), "\(inside)")
+                for namespace in ["mnt", "pid", "net", "uts", "ipc"] {
+                    #expect(try Files.link("/proc/\(pid)/ns/\(namespace)") != Files.link("/proc/self/ns/\(namespace)"))
+                }
+                #expect(try Files.text("/proc/\(pid)/status").contains("CapEff:\t0000000000000000"))
+                // A signal to it is one to the container's init.
+                kill(pid, SIGTERM)
+                #expect(try run.finish().code == 0)
+            }
+        }
+
+        @Test func killedStandInEndsTheContainer() throws {
+            try Host.use { host in
+                let run = try host.starting(try host.bundle("echo ready; sleep 100"), ["--detach"])
+                try run.wait(forOutput: "ready")
+                try run.wait("the end of the command") { !run.isRunning }
+                kill(try #require(try host.processes()["stand-in"]), SIGKILL)
+                #expect(eventually(within: 2) { (try? host.status()) == "stopped" })
+                #expect(eventually(within: 5) { Leaks.descendants().isEmpty })
+                #expect(try host.command("delete", host.id).code == 0)
+            }
+        }
+
         /// The bundle is the current directory, and a relative root is relative to it.
         @Test func pathsAreRelativeToTheCurrentDirectory() throws {
             try Host.use { host in

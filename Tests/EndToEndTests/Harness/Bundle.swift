@@ -72,6 +72,14 @@ enum Files {
         String(decoding: try File.read(path, limit: 64 << 20), as: UTF8.self)
     }
 
+    /// Where a symlink leads.
+    static func link(_ path: String) throws -> String {
+        var buffer = [CChar](repeating: 0, count: 4096)
+        let count = readlink(path, &buffer, buffer.count)
+        guard count >= 0 else { throw Trouble("\(path): \(Errno.current)") }
+        return String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
     static func makeTemporary() throws -> String {
         var template = Array("/tmp/kvm-e2e.XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw Errno.current }
