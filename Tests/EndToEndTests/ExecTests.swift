@@ -115,6 +115,25 @@ extension EndToEnd {
             }
         }
 
+        @Test("an exec that goes does not cut off what the init has still to say")
+        func initsOutputAfterAnExec() throws {
+            try Host.use { host in
+                let bundle = try host.bundle(
+                    "trap 'head -c 300000 /dev/zero; exit 0' TERM; echo ready; while :; do sleep 0.1; done")
+                let run = try host.starting(bundle)
+                try run.wait(forOutput: "ready")
+                let exec = try host.start(["exec", host.id, "sleep", "100"])
+                #expect(try eventually { try host.command("exec", host.id, "ps").out.contains("sleep 100") })
+                run.pausesReading = true
+                #expect(try host.command("kill", host.id, "TERM").code == 0)
+                // More than the caller's pipe holds, and less than what is on the way: the init ends, and with it the exec.
+                _ = try exec.finish()
+                run.pausesReading = false
+                let outcome = try run.finish()
+                #expect(outcome.stdout.count == 300_006 && outcome.code == 0)
+            }
+        }
+
         @Test func endsWithTheContainer() throws {
             try Host.use { host in
                 let run = try running(host)

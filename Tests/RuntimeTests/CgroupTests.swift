@@ -62,5 +62,12 @@ struct CgroupHierarchyTests {
             found == [CgroupHierarchy(mount: "/sys/fs/cgroup", controllers: [], isUnified: true, own: "/user.slice/a")])
     }
 
+    @Test(arguments: [
+        (true, "/a/b", "/a"), (true, "/a", ""), (true, "/", ""), (false, "/a/b", "/a/b"), (false, "/", ""),
+    ])
+    func base(isUnified: Bool, own: String, base: String) {
+        #expect(CgroupHierarchy(mount: "/m", controllers: [], isUnified: isUnified, own: own).base == base)
+    }
+
     @Test func nothing() { #expect(CgroupHierarchy.all(mountinfo: "", cgroup: "").isEmpty) }
 }

@@ -9,6 +9,13 @@ struct CgroupHierarchy: Equatable {
     /// Where this process is in it, below the mount.
     var own: String
 
+    /// Below which relative paths are. That of v2 is one up: a cgroup with processes can't give controllers to those below
+    /// it, and this process is in its own.
+    var base: String {
+        guard isUnified else { return own == "/" ? "" : own }
+        return String(own[..<(own.lastIndex(of: "/") ?? own.startIndex)])
+    }
+
     /// Those that containers are put into: all of v1 where there are some (v2 beside them has no controllers that count),
     /// else v2.
     static func all() throws(Errno) -> [CgroupHierarchy] {

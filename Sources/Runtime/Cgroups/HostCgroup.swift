@@ -25,7 +25,7 @@ struct HostCgroup: Equatable, Sendable {
         do throws(Errno) {
             var places: [Place] = []
             for hierarchy in try CgroupHierarchy.all() {
-                let base = path.isAbsolute ? "" : hierarchy.own == "/" ? "" : hierarchy.own
+                let base = path.isAbsolute ? "" : hierarchy.base
                 let place = Place(
                     directory: hierarchy.mount + base + "/" + path.names.joined(separator: "/"),
                     outside: hierarchy.mount + (hierarchy.own == "/" ? "" : hierarchy.own),

@@ -47,7 +47,7 @@ extension Supervisor {
         if phase < .exited {
             let kill = SendSignal(process: ProcessName(id.text, number), signal: UInt8(SIGKILL), all: false)
             agent?.send(.signal(kill)) { _ in }
-        } else if execs.isEmpty {
+        } else if execs.isEmpty, waitsForExecs {
             end()
         }
     }
@@ -59,6 +59,7 @@ extension Supervisor {
     /// When the init has ended, what other processes wrote is not to be lost with the machine.
     func endAfterExecs() {
         if execs.isEmpty { return end() }
+        waitsForExecs = true
         loop.after(milliseconds: Self.patience) { [weak self] in self?.end() }
     }
 

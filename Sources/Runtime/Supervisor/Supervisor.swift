@@ -60,6 +60,8 @@ final class Supervisor {
     /// Those who asked for a process that has not ended, or whose output they have not taken, by its number.
     var execs: [UInt32: ControlCaller] = [:]
     var nextProcess: UInt32 = 1
+    /// All else is done.
+    var waitsForExecs = false
     /// Those who asked to be told of events.
     var listeners: [ControlCaller] = []
     private var agentListener: SharedDescriptor?

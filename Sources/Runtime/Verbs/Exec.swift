@@ -8,8 +8,13 @@ import StateStore
 /// `exec`: runs another process in a container.
 public enum Exec {
     /// The exit code of the command: the process's, in the foreground.
-    public static func run(_ context: RuntimeContext, _ options: ExecOptions) throws(RuntimeError) -> Int32 {
+    public static func run(_ context: RuntimeContext, _ given: ExecOptions) throws(RuntimeError) -> Int32 {
         do throws(RuntimeError) {
+            var options = given
+            // The stand-in of a detached process is somewhere else.
+            if let file = options.processFile, !file.hasPrefix("/"), let here = try? File.currentDirectory() {
+                options.processFile = here + "/" + file
+            }
             let (id, record) = try context.record(options.id)
             switch record.currentStatus {
             case .stopped: throw RuntimeError("cannot exec in a stopped container", exitCode: 255)
