@@ -26,8 +26,6 @@ public struct ContainerRecord: Equatable, Sendable {
     public var exitCode: Int32?
     /// The guest's memory; 0 if it is not known.
     public var memoryMiB = 0
-    /// Its cgroup on the host, in the runtime's own form.
-    public var cgroup = JSONValue.array([])
     /// The processes of the machine by name, for people who look (`ps`) and for measurements.
     public var processes: [String: Int32]
 
@@ -79,7 +77,7 @@ public struct ContainerRecord: Equatable, Sendable {
             "rootfs": .string(rootfs), "ociVersion": .string(ociVersion), "annotations": JSONValue(annotations),
             "status": .string(status.rawValue), "pid": .integer(Int64(pid)), "pidStartTime": JSONValue(pidStartTime),
             "supervisor": ["pid": .integer(Int64(supervisor.pid)), "startTime": JSONValue(supervisor.startTime)],
-            "created": .string(created), "memoryMiB": JSONValue(memoryMiB), "cgroup": cgroup,
+            "created": .string(created), "memoryMiB": JSONValue(memoryMiB),
             "processes": .object(JSONObject(sorted: processes.map { ($0.key, JSONValue($0.value)) })),
         ]
         if let exitCode { object["exitCode"] = JSONValue(exitCode) }
@@ -106,7 +104,6 @@ public struct ContainerRecord: Equatable, Sendable {
         supervisor = Supervisor(pid: try owner["pid"].int(), startTime: try owner["startTime"].int())
         created = try fields["created"].string()
         exitCode = try fields["exitCode"].optionalInt()
-        cgroup = fields["cgroup"].value ?? .array([])
         memoryMiB = try fields["memoryMiB"].int(or: 0)
         processes = [:]
         for member in try fields["processes"].object().object {

@@ -26,6 +26,7 @@ public struct StateStore: Sendable {
 
     static let stateFile = "state.json"
     static let specFile = "config.json"
+    static let cgroupFile = "cgroup.json"
 
     public init(root: String) { self.root = root }
 
@@ -52,6 +53,14 @@ public struct StateStore: Sendable {
     public func write(spec: [UInt8], of id: ContainerID) throws(StateError) {
         try write(spec, to: Self.specFile, of: id)
     }
+
+    /// Keeps where the container's cgroup on the host is, in the runtime's own form: it is written before there is one, so
+    /// that it is found whatever becomes of its maker.
+    public func write(cgroup: [UInt8], of id: ContainerID) throws(StateError) {
+        try write(cgroup, to: Self.cgroupFile, of: id)
+    }
+
+    public func cgroup(of id: ContainerID) throws(StateError) -> [UInt8] { try read(Self.cgroupFile, of: id) }
 
     private func write(_ bytes: [UInt8], to name: String, of id: ContainerID) throws(StateError) {
         let path = directory(of: id)

@@ -122,7 +122,8 @@ extension EndToEnd {
                 #expect(outcome.code == 6)
                 #expect(try host.status() == "stopped")
                 // Nothing but what `state` needs.
-                #expect(try File.list("\(host.root)/\(host.id)").sorted() == ["config.json", "state.json"])
+                #expect(
+                    try File.list("\(host.root)/\(host.id)").sorted() == ["cgroup.json", "config.json", "state.json"])
                 #expect(try host.command("delete", host.id).code == 0)
             }
         }

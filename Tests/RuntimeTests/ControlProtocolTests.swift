@@ -109,7 +109,7 @@ struct ControlProtocolTests {
 struct LaunchRequestTests {
     static let sample: JSONValue = [
         "root": "/run/kvm-runtime", "id": "c1", "bundle": "/b", "rootfs": "/b/rootfs", "standIn": 77,
-        "cgroup": [["directory": "/d", "outside": "/o", "controllers": ["cpu"], "isUnified": false]],
+        "cgroup": [["directory": "/d", "outside": "/o", "controllers": ["cpu"], "isUnified": false, "mount": "/m"]],
         "followsLauncher": true, "removesAtExit": false, "consoleSocket": true, "waitsForHooks": false, "debug": false,
         "accelerated": false,
         "tscKilohertz": 2_400_000, "vcpus": 2, "memoryMiB": 512, "kernelParameters": ["debug"], "bootTimeout": 30,

@@ -2,6 +2,7 @@ import Glibc
 import JSON
 import LinuxSys
 import OCISpec
+import StateStore
 
 /// A container's cgroup on the host: the sandbox's processes are in it, at `linux.cgroupsPath`, so that who looks at the
 /// host's cgroups (`stats`, `metrics`, a machine's administrator) sees what the container costs, and so that its limits hold
@@ -14,14 +15,16 @@ struct HostCgroup: Equatable, Sendable {
         var outside: String
         var controllers: [String]
         var isUnified: Bool
+        /// Of the hierarchy.
+        var mount: String
 
         func has(_ controller: String) -> Bool { isUnified || controllers.contains(controller) }
     }
 
     var places: [Place]
 
-    /// Makes the directories.
-    static func make(_ path: CgroupsPath) throws(RuntimeError) -> HostCgroup {
+    /// Where it is to be.
+    static func at(_ path: CgroupsPath) throws(RuntimeError) -> HostCgroup {
         do throws(Errno) {
             var places: [Place] = []
             for hierarchy in try CgroupHierarchy.all() {
@@ -29,8 +32,7 @@ struct HostCgroup: Equatable, Sendable {
                 let place = Place(
                     directory: hierarchy.mount + base + "/" + path.names.joined(separator: "/"),
                     outside: hierarchy.mount + (hierarchy.own == "/" ? "" : hierarchy.own),
-                    controllers: hierarchy.controllers, isUnified: hierarchy.isUnified)
-                try makeDirectories(place, below: hierarchy.mount)
+                    controllers: hierarchy.controllers, isUnified: hierarchy.isUnified, mount: hierarchy.mount)
                 places.append(place)
             }
             return HostCgroup(places: places)
@@ -39,9 +41,18 @@ struct HostCgroup: Equatable, Sendable {
         }
     }
 
-    private static func makeDirectories(_ place: Place, below mount: String) throws(Errno) {
-        var at = mount
-        for name in place.directory.dropFirst(mount.count).split(separator: "/") {
+    /// Makes the directories.
+    func make() throws(RuntimeError) {
+        for place in places {
+            do throws(Errno) { try Self.makeDirectories(place) } catch {
+                throw RuntimeError("cgroup \(place.directory): \(error)")
+            }
+        }
+    }
+
+    private static func makeDirectories(_ place: Place) throws(Errno) {
+        var at = place.mount
+        for name in place.directory.dropFirst(place.mount.count).split(separator: "/") {
             if place.isUnified { enableControllers(in: at) }
             let parent = at
             at += "/" + name
@@ -131,8 +142,17 @@ extension HostCgroup {
                 [
                     "directory": .string(place.directory), "outside": .string(place.outside),
                     "controllers": JSONValue(place.controllers), "isUnified": .bool(place.isUnified),
+                    "mount": .string(place.mount),
                 ]
             })
+    }
+
+    /// That of a container that is or was there; without places if none was made.
+    static func of(_ id: ContainerID, in store: StateStore) -> HostCgroup {
+        guard let bytes = try? store.cgroup(of: id), let value = try? JSONValue.parse(bytes),
+            let cgroup = try? HostCgroup(decoding: JSONCursor(value))
+        else { return HostCgroup(places: []) }
+        return cgroup
     }
 
     init(decoding cursor: JSONCursor) throws(JSONFieldError) {
@@ -140,7 +160,8 @@ extension HostCgroup {
             let fields = try cursor.object()
             return Place(
                 directory: try fields["directory"].string(), outside: try fields["outside"].string(),
-                controllers: try fields["controllers"].strings(), isUnified: try fields["isUnified"].bool())
+                controllers: try fields["controllers"].strings(), isUnified: try fields["isUnified"].bool(),
+                mount: try fields["mount"].string())
         }
     }
 }

@@ -88,7 +88,6 @@ final class Supervisor {
             pidStartTime: Processes.startTime(of: request.standIn) ?? 0, created: Timestamp.now())
         record.supervisor = .init(pid: getpid(), startTime: Processes.startTime(of: getpid()) ?? 0)
         record.memoryMiB = request.memoryMiB
-        record.cgroup = request.cgroup.json
         standIn = try InitStandIn(FileDescriptor(owning: LaunchRequest.Inherited.standIn), loop: loop)
         timeline.mark(.supervisorStarted)
     }

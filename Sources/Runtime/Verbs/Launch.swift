@@ -128,10 +128,14 @@ struct Launch {
         let path = try CgroupsPath(spec.linux?.cgroupsPath ?? "", id: id.text, systemd: context.systemdCgroup)
         let limits = HostLimits(
             spec.linux?.resources, guestMemoryMiB: request.memoryMiB, accelerated: request.accelerated)
-        let cgroup: HostCgroup
-        do throws(RuntimeError) { cgroup = try HostCgroup.make(path) } catch {
+        let cgroup = try HostCgroup.at(path)
+        do throws(StateError) { try context.store.write(cgroup: cgroup.json.bytes(), of: id) } catch {
+            throw RuntimeError("\(error)")
+        }
+        do throws(RuntimeError) { try cgroup.make() } catch {
             // In a container without cgroups of its own a guest runs as well; its own kernel holds the limits.
             context.log.warning("the sandbox is in no cgroup of its own on the host: \(error)")
+            cgroup.remove(milliseconds: 0)
             return HostCgroup(places: [])
         }
         // Two in one would be removed together.

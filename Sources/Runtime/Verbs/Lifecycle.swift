@@ -83,8 +83,6 @@ public enum Delete {
             throw RuntimeError("cannot delete container \(id) that is not stopped: \(status.rawValue)")
         }
         end(record, id, context)
-        // With it whatever of the sandbox should still be there.
-        (try? HostCgroup(decoding: JSONCursor(record.cgroup)))?.remove(milliseconds: 2000)
         let hooks = context.hooks(of: id, record, .stopped)
         try remove(id, context)
         hooks?.runAll(\.poststop, "poststop", log: context.log)
@@ -105,6 +103,8 @@ public enum Delete {
     }
 
     private static func remove(_ id: ContainerID, _ context: RuntimeContext) throws(RuntimeError) {
+        // With it whatever of the sandbox should still be there.
+        HostCgroup.of(id, in: context.store).remove(milliseconds: 2000)
         do throws(StateError) { try context.store.remove(id) } catch { throw RuntimeError("\(error)") }
     }
 }

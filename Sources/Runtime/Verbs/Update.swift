@@ -38,7 +38,7 @@ public enum Update {
             let settings = after.filter { !before.contains($0) }
             try Ask.supervisor(of: id, in: context.store, .update(settings))
             let limits = HostLimits(spec.linux?.resources, guestMemoryMiB: record.memoryMiB, accelerated: false)
-            let cgroup = try HostCgroup(decoding: JSONCursor(record.cgroup))
+            let cgroup = HostCgroup.of(id, in: context.store)
             try limits.apply(to: cgroup)
             try limits.applyQuota(to: cgroup)
             try context.store.write(spec: spec.json.bytes(), of: id)
