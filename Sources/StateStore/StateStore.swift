@@ -55,9 +55,15 @@ public struct StateStore: Sendable {
     }
 
     /// Keeps where the container's cgroup on the host is, in the runtime's own form: it is written before there is one, so
-    /// that it is found whatever becomes of its maker.
+    /// that it is found whatever becomes of its maker. Half a file means that there is none yet, and no cgroup survives a
+    /// crash of the machine: it needn't wait for the disk.
     public func write(cgroup: [UInt8], of id: ContainerID) throws(StateError) {
-        try write(cgroup, to: Self.cgroupFile, of: id)
+        let path = directory(of: id) + "/" + Self.cgroupFile
+        do throws(Errno) {
+            try FileDescriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600).writeAll(cgroup)
+        } catch {
+            throw .io(path: path, doing: "write", error)
+        }
     }
 
     public func cgroup(of id: ContainerID) throws(StateError) -> [UInt8] { try read(Self.cgroupFile, of: id) }
