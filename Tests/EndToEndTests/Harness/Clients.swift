@@ -70,7 +70,7 @@ struct Clients {
             daemon.signal(SIGTERM)
             if (try? daemon.finish(readingToTheEnd: false, until: Deadline(seconds: 20))) == nil { daemon.kill() }
         }
-        guard try eventually(within: 60, isReady) else {
+        guard try eventually(within: 60, { try !daemon.isRunning || isReady() }), try isReady() else {
             throw Trouble("\(command[0]) did not start: \(daemon.err.suffix(500))")
         }
         return try body()
