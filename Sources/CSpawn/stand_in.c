@@ -26,7 +26,7 @@
 
 // Why this is C: it is a process that was forked and never executes anything.
 
-enum { MOST_TREES = 256, KILLED = 128 + SIGKILL };
+enum { MOST_TREES = 4096, KILLED = 128 + SIGKILL };
 
 // By number: glibc has no wrappers, and linux/mount.h clashes with sys/mount.h.
 #define TREE_CLONE 1u

@@ -9,7 +9,8 @@ public enum CgroupPath {
         return fallback.isEmpty ? ["container"] : fallback
     }
 
-    private static func parts(_ path: String) -> [String] {
+    /// The names in a path, without what could lead out of a tree.
+    public static func parts(_ path: String) -> [String] {
         path.utf8.split(separator: UInt8(ascii: "/"))
             .map { String(Substring($0)) }
             .filter { $0 != "." && $0 != ".." }

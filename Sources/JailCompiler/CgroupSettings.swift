@@ -62,7 +62,7 @@ public enum CgroupSettings {
     }
 
     /// 2…262144 of cgroup v1 to 1…10000 of v2, linearly, as runc up to 1.3 does it. nil: leave it.
-    static func weight(shares: UInt64) -> UInt64? {
+    public static func weight(shares: UInt64) -> UInt64? {
         guard shares > 0 else { return nil }
         let inRange = min(max(shares, 2), 262_144)
         return 1 + (inRange - 2) * 9999 / 262_142

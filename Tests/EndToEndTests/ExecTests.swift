@@ -203,6 +203,8 @@ extension EndToEnd {
                 }
                 // A detached one says so before it is detached.
                 let file = host.directory + "/p"
+                #expect(
+                    try host.command("exec", "--pid-file", file, host.id, "nosuch").code == 255 && !File.exists(file))
                 let detached = try host.command("exec", "-d", "--pid-file", file, host.id, "nosuch")
                 #expect(detached.code == 255 && detached.err.contains("not found in $PATH") && !File.exists(file))
                 try end(host, run)

@@ -1,5 +1,6 @@
 import Glibc
 import JSON
+import JailCompiler
 import LinuxSys
 import OCISpec
 import StateStore
@@ -189,7 +190,7 @@ struct CgroupsPath: Equatable {
             names = try Self.slices(slice) + [unit]
         } else {
             isAbsolute = text.hasPrefix("/")
-            names = text.split(separator: "/").map(String.init).filter { $0 != "." && $0 != ".." }
+            names = CgroupPath.parts(text)
             if names.isEmpty {
                 isAbsolute = false
                 names = [id]

@@ -1,3 +1,4 @@
+import JailCompiler
 import OCISpec
 
 /// A container's limits as the host holds them against its whole sandbox. Inside, the guest's kernel holds the same against
@@ -34,8 +35,9 @@ struct HostLimits: Equatable {
         if let memory { try cgroup.write(String(memory), "memory", v1: "memory.limit_in_bytes", v2: "memory.max") }
         if let shares {
             try cgroup.write(String(shares), "cpu", v1: "cpu.shares", v2: nil)
-            let weight = 1 + (min(max(shares, 2), 262_144) - 2) * 9999 / 262_142
-            try cgroup.write(String(weight), "cpu", v1: nil, v2: "cpu.weight")
+            if let weight = CgroupSettings.weight(shares: shares) {
+                try cgroup.write(String(weight), "cpu", v1: nil, v2: "cpu.weight")
+            }
         }
         if !cpus.isEmpty { try cgroup.write(cpus, "cpuset", v1: "cpuset.cpus", v2: "cpuset.cpus") }
         if !mems.isEmpty { try cgroup.write(mems, "cpuset", v1: "cpuset.mems", v2: "cpuset.mems") }

@@ -55,7 +55,8 @@ struct HookRunner {
             throw RuntimeError("error running \(name): \(error)")
         }
         var waiting = pollfd(fd: process.raw, events: Int16(POLLIN), revents: 0)
-        let patience = hook.timeout.map { Int32(clamping: $0 &* 1000) } ?? -1
+        // poll(2) takes 24 days at most, in milliseconds.
+        let patience = hook.timeout.map { Int32(min($0, 2_000_000)) * 1000 } ?? -1
         let inTime = poll(&waiting, 1, patience) != 0
         if !inTime { process.send(SIGKILL) }
         let status: ExitStatus

@@ -66,7 +66,10 @@ public enum Exec {
             // A shell that waits for its next line needs little.
             ProcessControl.releaseCodePages()
         }
-        return try standIn.run()
+        do throws(RuntimeError) { return try standIn.run() } catch {
+            if let path = options.pidFile { unlink(path) }
+            throw error
+        }
     }
 
     private static func detach(
