@@ -12,11 +12,16 @@ public struct CreateContainer: Equatable, Sendable {
     public var settings: [CgroupSetting]
     /// Directories of the share, below its root, whose files the host watches for the guest (inotify).
     public var watched: [String]
+    /// Namespaces that it has of others.
+    public var joins: [NamespaceJoin]
     public var stdio: Stdio
+
+    /// Of more containers nobody takes namespaces: there are not so many kinds.
+    public static let mostJoins = 16
 
     public init(
         container: String, plan: [UInt8], shareTag: String, cgroup: [String], settings: [CgroupSetting] = [],
-        watched: [String] = [], stdio: Stdio
+        watched: [String] = [], joins: [NamespaceJoin] = [], stdio: Stdio
     ) {
         self.container = container
         self.plan = plan
@@ -24,6 +29,7 @@ public struct CreateContainer: Equatable, Sendable {
         self.cgroup = cgroup
         self.settings = settings
         self.watched = watched
+        self.joins = joins
         self.stdio = stdio
     }
 
@@ -34,6 +40,8 @@ public struct CreateContainer: Equatable, Sendable {
         writer.put(cgroup)
         writer.put(settings)
         writer.put(watched)
+        writer.put(UInt32(truncatingIfNeeded: joins.count))
+        for join in joins { join.write(to: &writer) }
         stdio.write(to: &writer)
     }
 
@@ -44,6 +52,10 @@ public struct CreateContainer: Equatable, Sendable {
         cgroup = try reader.texts("cgroup")
         settings = try reader.settings()
         watched = try reader.texts("watched")
+        joins = []
+        for _ in 0..<(try reader.count("joins", limit: Self.mostJoins)) {
+            joins.append(try NamespaceJoin(from: &reader))
+        }
         stdio = try Stdio(from: &reader)
     }
 }

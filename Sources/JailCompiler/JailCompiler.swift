@@ -44,6 +44,11 @@ extension JailPlan {
         if !mounts.bindsDev { operations += DeviceCompiler.operations(listed: linux.devices) }
         operations += mounts.atTheEnd
         operations += Self.identity(spec, linux)
+        hooks = (spec.hooks?.startContainer ?? []).map { hook in
+            Hook(
+                path: hook.path, arguments: hook.args.isEmpty ? [hook.path] : hook.args, environment: hook.env,
+                timeout: UInt32(clamping: hook.timeout ?? 0))
+        }
     }
 
     private static func namespaces(of linux: Linux) throws(SpecError) -> UInt64 {
@@ -53,11 +58,8 @@ extension JailPlan {
             guard let flag = NamespaceFlag.of(namespace.type) else {
                 throw SpecError(path: path, message: "a \(namespace.type.rawValue) namespace is not supported")
             }
-            // The path of a network namespace is the host's business: the guest's side of it is a new one.
-            guard namespace.path.isEmpty || namespace.type == .network else {
-                throw SpecError(path: path, message: "a namespace of the host can't be joined from inside the guest")
-            }
-            flags |= flag
+            // One with a path is another container's: the sandbox says whose (`CreateContainer.joins`).
+            if namespace.path.isEmpty { flags |= flag }
         }
         return flags
     }

@@ -12,6 +12,15 @@ extension JailPlan {
         writer.put(UInt32(operations.count))
         for operation in operations { operation.write(to: &writer) }
         process.write(to: &writer)
+        writer.put(terminated: state.head)
+        writer.put(terminated: state.tail)
+        writer.put(UInt32(hooks.count))
+        for hook in hooks {
+            writer.put(terminated: hook.path)
+            writer.put(terminated: hook.arguments)
+            writer.put(terminated: hook.environment)
+            writer.put(hook.timeout)
+        }
         return writer.bytes
     }
 }

@@ -3,7 +3,7 @@ import OCISpec
 
 extension NamespaceFlag {
     /// nil: the guest can't make one.
-    static func of(_ kind: Linux.Namespace.Kind) -> UInt64? {
+    public static func of(_ kind: Linux.Namespace.Kind) -> UInt64? {
         switch kind {
         case .mount: mount
         case .cgroup: cgroup

@@ -48,9 +48,8 @@ enum Support {
         "hooks": .section,
         "hooks.prestart": .done,
         "hooks.createRuntime": .done,
-        // Programs of the host in the container's namespaces, and programs of the container before its own.
-        "hooks.createContainer": .refused,
-        "hooks.startContainer": .refused,
+        "hooks.createContainer": .done,
+        "hooks.startContainer": .done,
         "hooks.poststart": .done,
         "hooks.poststop": .done,
 
@@ -58,7 +57,8 @@ enum Support {
         "linux.namespaces": .section,
         "linux.namespaces[]": .section,
         "linux.namespaces[].type": .oneOf(namespaces),
-        "linux.namespaces[].path": .refused,
+        // If it is a container's; `create` sees to that.
+        "linux.namespaces[].path": .done,
         "linux.uidMappings": .refusedIf(isNotEmpty),
         "linux.gidMappings": .refusedIf(isNotEmpty),
         "linux.timeOffsets": .refused,

@@ -7,7 +7,7 @@ struct FieldTests {
 
     private func create(
         container: Int = 1, plan: Int = 1, tag: Int = 1, cgroup: Int = 1, depth: Int = 1, file: Int = 1,
-        value: Int = 1, settings: Int = 1, watched: Int = 1
+        value: Int = 1, settings: Int = 1, watched: Int = 1, joins: Int = 1
     ) -> Frame {
         HostMessage.create(
             CreateContainer(
@@ -15,6 +15,7 @@ struct FieldTests {
                 cgroup: [String](repeating: text(cgroup), count: depth),
                 settings: [CgroupSetting](repeating: CgroupSetting(text(file), text(value)), count: settings),
                 watched: [String](repeating: "w", count: watched),
+                joins: [NamespaceJoin](repeating: NamespaceJoin(container: "c", namespaces: 1), count: joins),
                 stdio: .pipes(stdin: nil, stdout: nil, stderr: nil))
         ).frame(request: 1)
     }
@@ -34,6 +35,7 @@ struct FieldTests {
         refused("value", 4096) { create(value: $0) }
         refused("settings", 4096) { create(settings: $0) }
         refused("watched", 4096) { create(watched: $0) }
+        refused("joins", 16) { create(joins: $0) }
         refused("container", 1024) { HostMessage.start(container: text($0)).frame(request: 1) }
         refused("container", 1024) {
             HostMessage.signal(SendSignal(process: ProcessName(text($0)), signal: 1, all: false)).frame(request: 1)

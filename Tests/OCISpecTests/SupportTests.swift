@@ -22,8 +22,7 @@ struct SupportTests {
             refusals == [
                 "process.apparmorProfile is not supported", "process.scheduler is not supported",
                 "process.selinuxLabel is not supported", "process.ioPriority is not supported",
-                "process.execCPUAffinity is not supported", "hooks.createContainer is not supported",
-                "hooks.startContainer is not supported", "linux.uidMappings is not supported",
+                "process.execCPUAffinity is not supported", "linux.uidMappings is not supported",
                 "linux.gidMappings is not supported", "linux.resources.memory.kernel is not supported",
                 "linux.resources.memory.kernelTCP is not supported",
                 "linux.resources.memory.swappiness is not supported",
@@ -33,7 +32,7 @@ struct SupportTests {
                 "linux.resources.cpu.realtimePeriod is not supported", "linux.resources.cpu.idle is not supported",
                 "linux.resources.blockIO is not supported", "linux.resources.hugepageLimits[0].limit is not supported",
                 "linux.resources.network is not supported", "linux.resources.rdma is not supported",
-                "linux.namespaces[0].path is not supported", "linux.namespaces[1].type: user is not supported",
+                "linux.namespaces[1].type: user is not supported",
                 "linux.namespaces[2].type: time is not supported", "linux.netDevices is not supported",
                 "linux.seccomp.listenerPath is not supported", "linux.seccomp.listenerMetadata is not supported",
                 "linux.mountLabel is not supported",
@@ -75,7 +74,10 @@ struct SupportTests {
     @Test("features say what the table says")
     func features() {
         let json = Features.current.json
-        #expect(json["hooks"] == ["prestart", "createRuntime", "poststart", "poststop"])
+        #expect(
+            json["hooks"] == [
+                "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop",
+            ])
         #expect(json["linux"]?["seccomp"]?["enabled"] == true)
         let actions = json["linux"]?["seccomp"]?["actions"]?.text() ?? ""
         #expect(actions.contains("SCMP_ACT_ERRNO") && !actions.contains("SCMP_ACT_NOTIFY"))

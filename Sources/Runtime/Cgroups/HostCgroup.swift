@@ -94,6 +94,13 @@ struct HostCgroup: Equatable, Sendable {
         try write([UInt8(ascii: "0")], to: directory + (place.isUnified ? "/cgroup.procs" : "/tasks"))
     }
 
+    /// Takes processes in, with all their threads. Those that have ended meanwhile are none.
+    func adopt(_ pids: [pid_t]) {
+        for place in places {
+            for pid in pids { try? Self.write(Array("\(pid)".utf8), to: place.directory + "/cgroup.procs") }
+        }
+    }
+
     /// Writes a limit, by the names of v1 and of v2; nil: that version has no such thing.
     func write(_ value: String, _ controller: String, v1: String?, v2: String?) throws(RuntimeError) {
         for place in places where place.has(controller) {

@@ -39,8 +39,11 @@ public enum Update {
             try Ask.supervisor(of: id, in: context.store, .update(settings))
             let limits = HostLimits(spec.linux?.resources, guestMemoryMiB: record.memoryMiB, accelerated: false)
             let cgroup = HostCgroup.of(id, in: context.store)
-            try limits.apply(to: cgroup)
-            try limits.applyQuota(to: cgroup)
+            // In another's guest the host has no limits of its own for it.
+            if record.sandbox.isEmpty {
+                try limits.apply(to: cgroup)
+                try limits.applyQuota(to: cgroup)
+            }
             try context.store.write(spec: spec.json.bytes(), of: id)
         } catch let error as RuntimeError {
             throw error

@@ -143,11 +143,12 @@ _Noreturn void room_become_program(const struct cjail_plan *plan, int sync, stru
     // Nothing of the agent's may be left open in the container, whoever forgot a flag.
     syscall(SYS_close_range, 3u, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
     if (plan->no_new_privileges && room_load_filter(plan) < 0) room_fail_step(sync, CJAIL_STEP_SECCOMP, 0);
+    if (room_run_hooks(plan, &index) < 0) room_fail_step(sync, CJAIL_STEP_HOOK, index);
     execve(program, plan->arguments, plan->environment);
     room_fail_step(sync, CJAIL_STEP_EXEC, 0);
 }
 
-static _Noreturn void run_child(const struct cjail_plan *plan, int sync) {
+_Noreturn void room_run_child(const struct cjail_plan *plan, int sync) {
     struct cjail_report report = {0};
 
     room_default_signals();
@@ -190,9 +191,14 @@ static long clone_child(const struct cjail_plan *plan, uint64_t flags) {
 }
 
 pid_t cjail_spawn(const struct cjail_plan *plan, int sync) {
+    if (plan->join_count > 0) {
+        long helper = clone_child(plan, 0);
+        if (helper == 0) room_spawn_joined(plan, sync);
+        return (pid_t)helper;
+    }
     // The cgroup namespace is taken later: its root is the cgroup that the process is in at that moment.
     long pid = clone_child(plan, plan->namespaces & ~(uint64_t)CLONE_NEWCGROUP);
-    if (pid == 0) run_child(plan, sync);
+    if (pid == 0) room_run_child(plan, sync);
     return (pid_t)pid;
 }
 

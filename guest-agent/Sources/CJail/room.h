@@ -88,8 +88,15 @@ int room_open_second_terminal(const struct cjail_plan *plan, int root, int *mast
 
 // join.c
 _Noreturn void room_join(const struct cjail_plan *plan, int init, int sync);
+// A helper's way of cjail_spawn: joins what is to be joined, makes the child as its sibling, and leaves.
+_Noreturn void room_spawn_joined(const struct cjail_plan *plan, int sync);
+
+// hooks.c
+// Runs the startContainer hooks, one after the other; *failed says which one did not succeed, errno how (CJAIL_HOOK_…).
+int room_run_hooks(const struct cjail_plan *plan, uint32_t *failed);
 
 // CJail.c
+_Noreturn void room_run_child(const struct cjail_plan *plan, int sync);
 _Noreturn void room_fail_step(int sync, enum cjail_step step, uint32_t op);
 int room_report(int sync, const struct cjail_report *report, int descriptor);
 int room_move_from_stdio(int fd);

@@ -1,6 +1,7 @@
 import AgentProtocol
 import CJail
 import CLinux
+import LinuxSys
 
 /// A plan as C has it: structs, strings and arrays at fixed addresses, freed with this object. Texts stay where they lie
 /// in the host's message. The one place of the agent that handles pointers.
@@ -43,6 +44,25 @@ public final class FlatPlan {
     /// Whether its processes all end with the first one.
     public var hasPIDNamespace: Bool { plan.namespaces & NamespaceFlag.pid != 0 }
     public var hasNetworkNamespace: Bool { plan.namespaces & NamespaceFlag.network != 0 }
+    /// It lives in another container's network namespace.
+    public var joinsNetwork: Bool { joined & NamespaceFlag.network != 0 }
+    /// The namespaces that it has of others.
+    private var joined: UInt64 = 0
+    /// Their inits, until the child has been made.
+    private var inits: [SharedDescriptor] = []
+
+    /// Has the child live in namespaces of others; each `init` is a pidfd.
+    public func join(_ others: [(init: SharedDescriptor, namespaces: UInt64)]) {
+        inits = others.map { $0.`init` }
+        joined = others.reduce(0) { $0 | $1.namespaces }
+        let joins = UnsafeMutablePointer<cjail_join>.allocate(capacity: max(1, others.count))
+        allocations.append(UnsafeMutableRawPointer(joins))
+        for (index, other) in others.enumerated() {
+            joins[index] = cjail_join(init: other.`init`.raw, namespaces: other.namespaces)
+        }
+        plan.joins = UnsafePointer(joins)
+        plan.join_count = others.count
+    }
 
     /// Has the child keep the network namespace that it is made in, as its own.
     public func keepNetwork() { plan.namespaces &= ~NamespaceFlag.network }
@@ -51,12 +71,13 @@ public final class FlatPlan {
     func spawn(stdio: (CInt, CInt, CInt), cgroup: CInt, sync: CInt) -> pid_t {
         plan.stdio = stdio
         plan.cgroup = cgroup
+        defer { inits = [] }
         return cjail_spawn(&plan, sync)
     }
 
     /// Makes a process beside `init`, a pidfd, in the namespaces and the root of `container`'s plan.
     func join(_ container: FlatPlan, init: CInt, stdio: (CInt, CInt, CInt), cgroup: CInt, sync: CInt) -> pid_t {
-        plan.namespaces = container.plan.namespaces
+        plan.namespaces = container.plan.namespaces | container.joined
         plan.stdio = stdio
         plan.cgroup = cgroup
         return cjail_join(&plan, `init`, sync)
@@ -94,6 +115,19 @@ public final class FlatPlan {
         plan.filter = UnsafeRawPointer(bytes + filter.offset)
         plan.filter_count = UInt16(filter.count / 8)
         plan.filter_flags = try reader.integer()
+        plan.state_head = try text(&reader, "state", limit: WireLimit.plan)
+        plan.state_tail = try text(&reader, "state", limit: WireLimit.plan)
+        plan.hook_count = try reader.count("hooks")
+        plan.hooks = UnsafePointer(
+            try array(plan.hook_count, of: cjail_hook()) { () throws(WireError) in try hook(&reader) })
+    }
+
+    private func hook(_ reader: inout WireReader) throws(WireError) -> cjail_hook {
+        cjail_hook(
+            path: try text(&reader, "hook"),
+            arguments: UnsafePointer(try texts(&reader, "hook's arguments", spare: 1)),
+            environment: UnsafePointer(try texts(&reader, "hook's environment", spare: 1)),
+            timeout: try reader.integer())
     }
 
     private func operation(_ reader: inout WireReader) throws(WireError) -> cjail_op {

@@ -23,9 +23,15 @@ import Testing
             (.limits, CJAIL_STEP_LIMITS), (.cwd, CJAIL_STEP_CWD), (.capabilities, CJAIL_STEP_CAPABILITIES),
             (.groups, CJAIL_STEP_GROUPS), (.user, CJAIL_STEP_USER), (.lookup, CJAIL_STEP_LOOKUP),
             (.sync, CJAIL_STEP_SYNC), (.exec, CJAIL_STEP_EXEC), (.join, CJAIL_STEP_JOIN),
-            (.seccomp, CJAIL_STEP_SECCOMP),
+            (.seccomp, CJAIL_STEP_SECCOMP), (.hook, CJAIL_STEP_HOOK),
         ]
         #expect(numbers.map { $0.0 } == JailStep.allCases)
         for (ours, theirs) in numbers { #expect(ours.rawValue == theirs.rawValue, "\(ours)") }
+    }
+
+    @Test func hookOutcomes() {
+        #expect(HookOutcome.exited == CInt(CJAIL_HOOK_EXITED))
+        #expect(HookOutcome.signaled == CInt(CJAIL_HOOK_SIGNALED))
+        #expect(HookOutcome.timedOut == CInt(CJAIL_HOOK_TIMED_OUT))
     }
 }

@@ -54,8 +54,24 @@ struct cjail_limit {
     uint64_t hard;
 };
 
-struct cjail_plan {
+// A program of the container's to run before its own (config.md, startContainer).
+struct cjail_hook {
+    const char *path;
+    char *const *arguments;    // NULL at the end, as is the environment
+    char *const *environment;
+    uint32_t timeout;          // seconds; 0: none
+};
+
+// Namespaces of another container to live in.
+struct cjail_join {
+    int init;                  // a pidfd of its init
     uint64_t namespaces;       // CLONE_NEW…
+};
+
+struct cjail_plan {
+    uint64_t namespaces;       // CLONE_NEW…, made for it
+    const struct cjail_join *joins;
+    size_t join_count;
     int cgroup;                // an O_PATH descriptor of its cgroup; -1: stay
     const char *share;         // where the share is mounted
     const char *rootfs;        // below the share
@@ -83,6 +99,10 @@ struct cjail_plan {
     uint16_t filter_count;
     uint32_t filter_flags;     // of seccomp(2)
     uint64_t bounding, effective, permitted, inheritable, ambient;
+    const struct cjail_hook *hooks;
+    size_t hook_count;
+    // The container's state, for the hooks' standard input: what comes before its pid, and after it.
+    const char *state_head, *state_tail;
 };
 
 // Where the child is, or what it failed at. The numbers are those of AgentProtocol's JailStep.
@@ -103,7 +123,11 @@ enum cjail_step {
     CJAIL_STEP_EXEC,
     CJAIL_STEP_JOIN,       // the namespaces of a container's init
     CJAIL_STEP_SECCOMP,
+    CJAIL_STEP_HOOK,       // report.op says which; report.error is errno, or CJAIL_HOOK_… and how it ended
 };
+
+// A hook that was run and did not succeed: these, and its exit code, or the signal that ended it.
+enum { CJAIL_HOOK_EXITED = 0x1000, CJAIL_HOOK_SIGNALED = 0x2000, CJAIL_HOOK_TIMED_OUT = 0x3000 };
 
 enum cjail_report_kind { CJAIL_FAILED = 1, CJAIL_TERMINAL, CJAIL_READY, CJAIL_FORKED };
 
@@ -120,7 +144,8 @@ struct cjail_report {
 // Makes the child. `sync` is the child's end of a SOCK_SEQPACKET pair; the caller closes its copy.
 // The child reports CJAIL_READY when all but exec is done, and execs when it has read a byte; at the end of the
 // file it leaves. After a successful exec the agent reads the end of the file.
-// Returns the child's pid in the caller's pid namespace; -1 and errno when there is none.
+// Returns the child's pid in the caller's pid namespace; -1 and errno when there is none. With namespaces to join it is
+// a helper's, which reports CJAIL_FORKED, as that of cjail_join does.
 pid_t cjail_spawn(const struct cjail_plan *plan, int sync);
 
 // Makes a process beside a container's init, in its namespaces and root: of the plan only the process counts, and
