@@ -27,16 +27,17 @@ extension JailPlan {
     public init(_ spec: Spec, in place: JailPlace) throws(SpecError) {
         guard let process = spec.process else { throw SpecError(path: "process", message: "is missing") }
         self.init(
-            rootfs: place.rootfs, process: try JailProcess(process, terminal: place.terminal, filter: place.filter))
+            rootfs: place.rootfs,
+            process: try JailProcess(
+                process, terminal: place.terminal, personality: spec.linux?.personality, filter: place.filter))
         let linux = spec.linux ?? Linux()
         namespaces = try Self.namespaces(of: linux)
         rootReadOnly = spec.root?.readonly ?? false
+        timeOffsets = linux.timeOffsets.sorted { $0.key < $1.key }
+            .map { "\($0.key) \($0.value.secs) \($0.value.nanosecs)\n" }.joined()
         rootPropagation = MountFlags.propagation(named: linux.rootfsPropagation) ?? []
 
         if namespaces & NamespaceFlag.network != 0 { operations.append(.loopback) }
-        if let score = process.oomScoreAdj {
-            operations.append(JailOperation(.oomScore(score), subject: "process.oomScoreAdj"))
-        }
         var mounts = MountCompiler(binds: place.binds)
         for (index, mount) in spec.mounts.enumerated() { try mounts.add(mount, index: index) }
         operations += mounts.operations

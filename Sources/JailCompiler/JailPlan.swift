@@ -8,6 +8,8 @@ public struct JailPlan: Sendable {
     public var rootfs: String
     public var rootReadOnly = false
     public var rootPropagation: MountFlags = []
+    /// For /proc/self/timens_offsets: a line a clock.
+    public var timeOffsets = ""
     public var operations: [JailOperation] = []
     public var process: JailProcess
     /// Programs of the container's that run before its own.

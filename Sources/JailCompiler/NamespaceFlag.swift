@@ -11,7 +11,8 @@ extension NamespaceFlag {
         case .ipc: ipc
         case .pid: pid
         case .network: network
-        case .user, .time: nil
+        case .time: time
+        case .user: nil
         }
     }
 }

@@ -70,7 +70,9 @@ extension Supervisor {
             return CreateContainer(
                 container: id.text, plan: plan.encoded, shareTag: "kvmfs",
                 cgroup: CgroupPath.names(cgroupsPath: spec.linux?.cgroupsPath ?? "", container: id.text),
-                settings: try CgroupSettings.of(spec.guestResources), watched: binds.map { $0.1 }, joins: request.joins,
+                settings: try CgroupSettings.of(spec.guestResources),
+                deviceFilter: DeviceFilter.program(spec.linux?.resources?.devices ?? []), watched: binds.map { $0.1 },
+                joins: request.joins,
                 stdio: stdio.plan)
         } catch {
             throw RuntimeError("config.json: \(error)")

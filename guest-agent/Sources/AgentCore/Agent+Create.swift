@@ -130,6 +130,7 @@ extension Agent {
         }
         do throws(CgroupError) {
             try cgroup.apply(create.settings)
+            if !create.deviceFilter.isEmpty { try cgroup.filterDevices(create.deviceFilter) }
         } catch {
             cgroup.remove()
             throw Failure(kind: .container, message: "\(error)")

@@ -11,7 +11,8 @@ static int join(int init, uint64_t namespaces) {
     if (setns(init, (int)namespaces) == 0) return 0;
     if (errno != EINVAL) return -1;
     // One by one, where the kernel does not take them together.
-    static const int kinds[] = {CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWNET, CLONE_NEWCGROUP, CLONE_NEWPID, CLONE_NEWNS};
+    static const int kinds[] = {CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWNET, CLONE_NEWCGROUP, CLONE_NEWTIME,
+                                CLONE_NEWPID, CLONE_NEWNS};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (namespaces & (uint64_t)kinds[i] && setns(init, kinds[i]) < 0) return -1;
     }
@@ -63,6 +64,7 @@ static _Noreturn void run_process(const struct cjail_plan *plan, int sync) {
     struct cjail_report report = {0};
 
     setsid();
+    room_set_affinity(plan, sync, 1);
     int master = -1, slave = -1, root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0) room_fail_step(sync, CJAIL_STEP_ROOTFS, 0);
     if (plan->terminal && room_open_second_terminal(plan, root, &master, &slave) < 0) {
@@ -79,6 +81,8 @@ _Noreturn void room_join(const struct cjail_plan *plan, int init, int sync) {
     sync = room_move_from_stdio(sync);
     close_others(plan, init, sync);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    room_set_oom_score(plan, sync);
+    room_set_affinity(plan, sync, 0);
     // Before the mounts change: without a mount namespace of its own the container's root is one of ours.
     int root = -1;
     if (!(plan->namespaces & CLONE_NEWNS)) {
@@ -105,6 +109,6 @@ _Noreturn void room_spawn_joined(const struct cjail_plan *plan, int sync) {
         close(plan->joins[i].init);
     }
     // The cgroup namespace is taken later: its root is the cgroup that the process is in at that moment.
-    hand_over(sync, plan->namespaces & ~(uint64_t)CLONE_NEWCGROUP);
+    hand_over(sync, plan->namespaces & ~(uint64_t)ROOM_TAKEN_LATER);
     room_run_child(plan, sync);
 }

@@ -27,6 +27,7 @@ public final class FlatPlan {
         plan.rootfs = try text(&reader, "rootfs")
         plan.root_readonly = try reader.bool("rootReadOnly") ? 1 : 0
         plan.root_propagation = try reader.integer()
+        plan.time_offsets = try text(&reader, "timeOffsets")
         plan.op_count = try reader.count("operations")
         plan.ops = UnsafePointer(
             try array(plan.op_count, of: cjail_op()) { () throws(WireError) in try operation(&reader) })
@@ -115,11 +116,43 @@ public final class FlatPlan {
         plan.filter = UnsafeRawPointer(bytes + filter.offset)
         plan.filter_count = UInt16(filter.count / 8)
         plan.filter_flags = try reader.integer()
+        try readScheduling(&reader)
         plan.state_head = try text(&reader, "state", limit: WireLimit.plan)
         plan.state_tail = try text(&reader, "state", limit: WireLimit.plan)
         plan.hook_count = try reader.count("hooks")
         plan.hooks = UnsafePointer(
             try array(plan.hook_count, of: cjail_hook()) { () throws(WireError) in try hook(&reader) })
+    }
+
+    private func readScheduling(_ reader: inout WireReader) throws(WireError) {
+        if let score: Int32 = try reader.optional("oomScore") {
+            plan.has_oom_score = 1
+            plan.oom_score = score
+        }
+        if try reader.bool("scheduling") {
+            plan.has_scheduling = 1
+            plan.scheduling.policy = try reader.integer()
+            plan.scheduling.flags = try reader.integer()
+            plan.scheduling.nice = try reader.integer()
+            plan.scheduling.priority = try reader.integer()
+            plan.scheduling.runtime = try reader.integer()
+            plan.scheduling.deadline = try reader.integer()
+            plan.scheduling.period = try reader.integer()
+        }
+        if let priority: Int32 = try reader.optional("ioPriority") {
+            plan.has_io_priority = 1
+            plan.io_priority = priority
+        }
+        if let personality: UInt64 = try reader.optional("personality") {
+            plan.has_personality = 1
+            plan.personality = personality
+        }
+        plan.initial_cpu_words = try reader.count("initialCPUs")
+        plan.initial_cpus = UnsafePointer(
+            try array(plan.initial_cpu_words, of: UInt64(0)) { () throws(WireError) in try reader.integer() })
+        plan.final_cpu_words = try reader.count("finalCPUs")
+        plan.final_cpus = UnsafePointer(
+            try array(plan.final_cpu_words, of: UInt64(0)) { () throws(WireError) in try reader.integer() })
     }
 
     private func hook(_ reader: inout WireReader) throws(WireError) -> cjail_hook {

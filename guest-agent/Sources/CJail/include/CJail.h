@@ -27,7 +27,6 @@ enum cjail_op_kind {
     CJAIL_OP_LOOPBACK,      // lo up
     CJAIL_OP_HOSTNAME,      // source
     CJAIL_OP_DOMAINNAME,    // source
-    CJAIL_OP_OOM_SCORE,     // source, to /proc/self/oom_score_adj
 };
 
 struct cjail_op {
@@ -68,6 +67,15 @@ struct cjail_join {
     uint64_t namespaces;       // CLONE_NEW…
 };
 
+// For sched_setattr(2).
+struct cjail_scheduling {
+    uint32_t policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period; // nanoseconds
+};
+
 struct cjail_plan {
     uint64_t namespaces;       // CLONE_NEW…, made for it
     const struct cjail_join *joins;
@@ -78,6 +86,7 @@ struct cjail_plan {
     const char *root;          // a directory of the guest to mount the rootfs on
     int root_readonly;
     uint64_t root_propagation; // MS_…; 0: private
+    const char *time_offsets;  // for /proc/self/timens_offsets
     const struct cjail_op *ops;
     size_t op_count;
 
@@ -99,6 +108,14 @@ struct cjail_plan {
     uint16_t filter_count;
     uint32_t filter_flags;     // of seccomp(2)
     uint64_t bounding, effective, permitted, inheritable, ambient;
+    int has_oom_score, has_scheduling, has_io_priority, has_personality;
+    int32_t oom_score;
+    struct cjail_scheduling scheduling;
+    int32_t io_priority;
+    uint64_t personality;
+    // Processors, 64 a word; of an exec only: before it enters the container, and after.
+    const uint64_t *initial_cpus, *final_cpus;
+    size_t initial_cpu_words, final_cpu_words;
     const struct cjail_hook *hooks;
     size_t hook_count;
     // The container's state, for the hooks' standard input: what comes before its pid, and after it.
@@ -124,6 +141,12 @@ enum cjail_step {
     CJAIL_STEP_JOIN,       // the namespaces of a container's init
     CJAIL_STEP_SECCOMP,
     CJAIL_STEP_HOOK,       // report.op says which; report.error is errno, or CJAIL_HOOK_… and how it ended
+    CJAIL_STEP_OOM_SCORE,
+    CJAIL_STEP_SCHEDULER,
+    CJAIL_STEP_IO_PRIORITY,
+    CJAIL_STEP_PERSONALITY,
+    CJAIL_STEP_AFFINITY,   // report.op: 0 the initial one, 1 the final one
+    CJAIL_STEP_TIME_OFFSETS,
 };
 
 // A hook that was run and did not succeed: these, and its exit code, or the signal that ended it.
