@@ -14,6 +14,8 @@ public struct CreateContainer: Equatable, Sendable {
     public var deviceFilter: [UInt8]
     /// Directories of the share, below its root, whose files the host watches for the guest (inotify).
     public var watched: [String]
+    /// Unix sockets of the host that it has.
+    public var sockets: [SocketBind]
     /// Namespaces that it has of others.
     public var joins: [NamespaceJoin]
     public var stdio: Stdio
@@ -23,7 +25,8 @@ public struct CreateContainer: Equatable, Sendable {
 
     public init(
         container: String, plan: [UInt8], shareTag: String, cgroup: [String], settings: [CgroupSetting] = [],
-        deviceFilter: [UInt8] = [], watched: [String] = [], joins: [NamespaceJoin] = [], stdio: Stdio
+        deviceFilter: [UInt8] = [], watched: [String] = [], sockets: [SocketBind] = [],
+        joins: [NamespaceJoin] = [], stdio: Stdio
     ) {
         self.container = container
         self.plan = plan
@@ -32,6 +35,7 @@ public struct CreateContainer: Equatable, Sendable {
         self.settings = settings
         self.deviceFilter = deviceFilter
         self.watched = watched
+        self.sockets = sockets
         self.joins = joins
         self.stdio = stdio
     }
@@ -44,6 +48,8 @@ public struct CreateContainer: Equatable, Sendable {
         writer.put(settings)
         writer.put(deviceFilter)
         writer.put(watched)
+        writer.put(UInt32(truncatingIfNeeded: sockets.count))
+        for socket in sockets { socket.write(to: &writer) }
         writer.put(UInt32(truncatingIfNeeded: joins.count))
         for join in joins { join.write(to: &writer) }
         stdio.write(to: &writer)
@@ -57,6 +63,8 @@ public struct CreateContainer: Equatable, Sendable {
         settings = try reader.settings()
         deviceFilter = try reader.bytes("deviceFilter", limit: WireLimit.deviceFilter)
         watched = try reader.texts("watched")
+        sockets = []
+        for _ in 0..<(try reader.count("sockets")) { sockets.append(try SocketBind(from: &reader)) }
         joins = []
         for _ in 0..<(try reader.count("joins", limit: Self.mostJoins)) {
             joins.append(try NamespaceJoin(from: &reader))

@@ -17,10 +17,13 @@ public enum GuestMessage: Equatable, Sendable {
     case outOfMemory(container: String, count: UInt64)
     /// What a tree's watched files are has changed.
     case watching(WatchedFiles)
+    /// A process has connected to a socket of the host's.
+    case socketOpened(SocketOpened)
 
     private enum Kind: UInt8 {
         case hello = 129
         case done, created, failed, exited, watching, stepFailed, processes, contents, outOfMemory
+        case socketOpened
     }
 
     public func frame(request: UInt32) -> Frame {
@@ -59,6 +62,9 @@ public enum GuestMessage: Equatable, Sendable {
         case .watching(let files):
             kind = .watching
             files.write(to: &writer)
+        case .socketOpened(let opened):
+            kind = .socketOpened
+            opened.write(to: &writer)
         }
         return Frame(request: request, kind: kind.rawValue, payload: writer.bytes)
     }
@@ -83,6 +89,7 @@ public enum GuestMessage: Equatable, Sendable {
         case .stepFailed: self = .stepFailed(try StepFailure(from: &reader))
         case .exited: self = .exited(try ProcessExit(from: &reader))
         case .watching: self = .watching(try WatchedFiles(from: &reader))
+        case .socketOpened: self = .socketOpened(try SocketOpened(from: &reader))
         }
         try reader.finish()
     }

@@ -3,7 +3,7 @@
 public enum JailOperationKind: UInt32, CaseIterable, Sendable {
     case mount = 1
     case bind, remount, attributes, propagation, device, symlink, copyUp, mask, readOnly, sysctl, loopback, hostname
-    case domainname
+    case domainname, socket
 }
 
 /// Where the child between clone and exec is. The numbers are those of `CJail.h`.

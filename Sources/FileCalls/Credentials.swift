@@ -61,4 +61,41 @@ public enum DetachedTree {
     public static func open(_ path: String, recursive: Bool, readOnly: Bool) throws(Errno) -> FileDescriptor {
         FileDescriptor(owning: try once { cfile_detached_tree(path, recursive ? 1 : 0, readOnly ? 1 : 0) })
     }
+
+    /// An overlay that is in no mount table, by the options of overlayfs: "lowerdir=/a:/b".
+    public static func overlay(_ options: [String]) throws(Errno) -> FileDescriptor {
+        let mount = cfile_overlay_begin()
+        if mount < 0 { throw Errno.current }
+        let context = FileDescriptor(owning: mount)
+        // An option has 256 bytes at most: long paths are named by descriptors.
+        var held: [SharedDescriptor] = []
+        for option in options {
+            let parts = option.split(separator: "=", maxSplits: 1).map(String.init)
+            guard let key = parts.first else { continue }
+            var value = parts.count > 1 ? parts[1] : nil
+            if ["lowerdir", "upperdir", "workdir"].contains(key), let paths = value {
+                var short: [String] = []
+                for path in paths.split(separator: ":", omittingEmptySubsequences: false).map(String.init) {
+                    // "::" begins layers of data only.
+                    guard !path.isEmpty else {
+                        short.append("")
+                        continue
+                    }
+                    let directory = SharedDescriptor(try FileDescriptor.reference(path))
+                    held.append(directory)
+                    short.append("/proc/self/fd/\(directory.raw)")
+                }
+                value = short.joined(separator: ":")
+            }
+            _ = try once { cfile_overlay_option(context.raw, key, value) }
+        }
+        return FileDescriptor(owning: try once { cfile_overlay_end(context.raw) })
+    }
+
+    /// Has the ids of a detached tree's files seen in another way; lines as /proc/PID/uid_map has them.
+    public static func mapIDs(
+        of mount: borrowing FileDescriptor, uids: String, gids: String, recursive: Bool
+    ) throws(Errno) {
+        _ = try once { cfile_map_ids(mount.raw, uids, gids, recursive ? 1 : 0) }
+    }
 }

@@ -7,17 +7,21 @@ public struct JailPlace: Equatable, Sendable {
     public var rootfs: String
     /// Where the sources of bind mounts are, below the share; by their index in `mounts`.
     public var binds: [Int: String]
+    /// Those mounts whose sources are Unix sockets of the host.
+    public var sockets: Set<Int>
     /// nil: no terminal.
     public var terminal: TerminalSize?
     /// What `linux.seccomp` was compiled into.
     public var filter: SeccompFilter?
 
     public init(
-        rootfs: String, binds: [Int: String] = [:], terminal: TerminalSize? = nil, filter: SeccompFilter? = nil
+        rootfs: String, binds: [Int: String] = [:], sockets: Set<Int> = [], terminal: TerminalSize? = nil,
+        filter: SeccompFilter? = nil
     ) {
         self.filter = filter
         self.rootfs = rootfs
         self.binds = binds
+        self.sockets = sockets
         self.terminal = terminal
     }
 }
@@ -38,7 +42,7 @@ extension JailPlan {
         rootPropagation = MountFlags.propagation(named: linux.rootfsPropagation) ?? []
 
         if namespaces & NamespaceFlag.network != 0 { operations.append(.loopback) }
-        var mounts = MountCompiler(binds: place.binds)
+        var mounts = MountCompiler(binds: place.binds, sockets: place.sockets)
         for (index, mount) in spec.mounts.enumerated() { try mounts.add(mount, index: index) }
         operations += mounts.operations
         // A /dev that was bind-mounted is the caller's, with everything in it.

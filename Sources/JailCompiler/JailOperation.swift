@@ -6,6 +6,8 @@ public struct JailOperation: Equatable, Sendable {
         case mount(FileSystem)
         /// `source` is a path below the share.
         case bind(source: String, recursive: Bool)
+        /// A socket of the agent's, by its name.
+        case socket(name: String)
         case remount(flags: MountFlags, data: String)
         /// Changes the attributes of what is mounted.
         case attributes

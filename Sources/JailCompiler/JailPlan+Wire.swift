@@ -111,6 +111,7 @@ extension JailOperation {
         case .mount(let fileSystem): Fields(kind: .mount, source: fileSystem.source, fileSystem: fileSystem)
         case .copyUp(let fileSystem): Fields(kind: .copyUp, source: fileSystem.source, fileSystem: fileSystem)
         case .bind(let source, let recursive): Fields(kind: .bind, option: recursive, source: source)
+        case .socket(let name): Fields(kind: .socket, source: name)
         case .remount(let flags, let data):
             Fields(kind: .remount, fileSystem: FileSystem(type: "", source: "", flags: flags, data: data))
         case .attributes: Fields(kind: .attributes)

@@ -4,12 +4,16 @@ import OCISpec
 struct MountCompiler {
     /// By the index of the mount: where its source is, below the share.
     let binds: [Int: String]
+    let sockets: Set<Int>
     private(set) var operations: [JailOperation] = []
     /// What waits until everything else is in place: a read-only tmpfs gets its mount points and devices first.
     private(set) var atTheEnd: [JailOperation] = []
     private(set) var bindsDev = false
 
-    init(binds: [Int: String]) { self.binds = binds }
+    init(binds: [Int: String], sockets: Set<Int> = []) {
+        self.binds = binds
+        self.sockets = sockets
+    }
 
     mutating func add(_ mount: Mount, index: Int) throws(SpecError) {
         let options = mount.parsedOptions
@@ -19,10 +23,13 @@ struct MountCompiler {
         attributes.recursiveSet = options.recursiveSet
         attributes.recursiveClear = options.recursiveClear
 
-        if options.setFlags.contains(.bind) {
+        if options.setFlags.contains(.bind) || mount.isOverlay {
             (attributes.set, attributes.clear) = Self.attributes(of: options)
             if options.setFlags.contains(.remount) {
                 operations.append(JailOperation(.attributes, target: target, attributes: attributes, subject: subject))
+            } else if sockets.contains(index) {
+                operations.append(
+                    JailOperation(.socket(name: "\(index)"), target: target, attributes: attributes, subject: subject))
             } else {
                 guard let source = binds[index] else {
                     throw SpecError(path: "mounts[\(index)].source", message: "is not in the guest's share")

@@ -28,6 +28,17 @@ public enum File {
     }
 
     /// st_mode, symlinks followed; nil when there is nothing.
+    public static func isSocket(_ path: String) -> Bool {
+        mode(path).map { $0 & mode_t(S_IFMT) == mode_t(S_IFSOCK) } ?? false
+    }
+
+    /// Permissions and owner of what is at a path; nil: nothing that can be looked at.
+    public static func status(_ path: String) -> (mode: mode_t, uid: UInt32, gid: UInt32)? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        return (status.st_mode, status.st_uid, status.st_gid)
+    }
+
     public static func mode(_ path: String) -> mode_t? {
         var status = stat()
         return stat(path, &status) == 0 ? status.st_mode : nil

@@ -52,6 +52,14 @@ public enum Sockets {
         return socket
     }
 
+    /// The same, without waiting for a server that is slow to take connections.
+    /// - Throws: `wouldBlock` when its backlog is full.
+    public static func connectNow(to path: String) throws(Errno) -> FileDescriptor {
+        let socket = try unixSocket(nonBlocking: true, .stream)
+        _ = try retrying { clinux_unix_connect(socket.raw, path) }
+        return socket
+    }
+
     private static func unixSocket(nonBlocking: Bool, _ kind: Kind) throws(Errno) -> FileDescriptor {
         let type = kind.number | CInt(SOCK_CLOEXEC.rawValue)
         let flags = nonBlocking ? CInt(SOCK_NONBLOCK.rawValue) : 0

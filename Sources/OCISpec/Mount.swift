@@ -55,6 +55,9 @@ extension Mount {
         type == "bind" || type == "rbind" || options.contains("bind") || options.contains("rbind")
     }
 
+    /// Whether it is an overlay of directories of the host.
+    public var isOverlay: Bool { !isBind && type == "overlay" }
+
     /// The options as mount(2) wants them. A type of "rbind" counts as the option of that name, "bind" likewise.
     public var parsedOptions: MountOptions {
         var parsed = MountOptions(parsing: options)

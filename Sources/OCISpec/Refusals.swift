@@ -72,7 +72,7 @@ extension Mount {
                 refusals.append(Refusal("\(path).options[\(index)]", value: option))
             }
         }
-        if !Support.mountMappings {
+        if !Support.mountMappings || !isBind && !isOverlay {
             if !uidMappings.isEmpty { refusals.append(Refusal("\(path).uidMappings")) }
             if !gidMappings.isEmpty { refusals.append(Refusal("\(path).gidMappings")) }
         }
@@ -84,6 +84,8 @@ extension Mount {
         // The file system of a bind mount is mounted already; the kernel would drop its options in silence.
         case nil: isBind && !option.isEmpty
         case .extension(.copyUp)?: isBind || type != "tmpfs"
+        // What the guest mounts by itself has its own ids.
+        case .extension?: !isBind && !isOverlay || Support.isRefused(.extension(.idMap))
         case let word?: Support.isRefused(word)
         }
     }

@@ -123,15 +123,15 @@ enum Support {
     static let namespaces: Set<String> = ["pid", "network", "mount", "ipc", "uts", "cgroup", "time"]
 
     /// The file systems that can be mounted, besides bind mounts.
-    static let mountTypes: Set<String> = ["tmpfs", "proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"]
+    static let mountTypes: Set<String> = ["tmpfs", "proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay"]
 
     /// `uidMappings` and `gidMappings` of a mount.
-    static let mountMappings = false
+    static let mountMappings = true
 
     /// The mount options that are words of ours and yet not done.
     static func isRefused(_ word: MountWord) -> Bool {
         switch word {
-        case .extension(let extra): !extra.isDisjoint(with: [.idMap, .recursiveIDMap])
+        case .extension(let extra): !mountMappings && !extra.isDisjoint(with: [.idMap, .recursiveIDMap])
         case .set, .clear, .setAll, .clearAll, .propagation, .nothing: false
         }
     }

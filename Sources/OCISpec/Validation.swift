@@ -15,6 +15,10 @@ extension Spec {
         try validateNames()
         for (index, mount) in mounts.enumerated() {
             try mount.validate(path: "mounts[\(index)]")
+            let asks = mount.parsedOptions.extensions.contains(.idMap)
+            guard !asks || !mount.uidMappings.isEmpty || !(linux?.uidMappings.isEmpty ?? true) else {
+                throw Check.fail("mounts[\(index)].options", "idmap needs uidMappings and gidMappings")
+            }
         }
         try hooks?.validate(path: "hooks")
         guard annotations[""] == nil else { throw Check.fail("annotations", "contains an empty key") }
@@ -51,6 +55,11 @@ extension Spec {
 extension Mount {
     func validate(path: String) throws(SpecError) {
         try Check.path(destination, "\(path).destination")
+        try IDMapping.validate(uidMappings, path: "\(path).uidMappings")
+        try IDMapping.validate(gidMappings, path: "\(path).gidMappings")
+        guard uidMappings.isEmpty == gidMappings.isEmpty else {
+            throw Check.fail("\(path).uidMappings", "and gidMappings go together")
+        }
         if isBind {
             try Check.path(source, "\(path).source")
         }
@@ -59,6 +68,31 @@ extension Mount {
         guard bytes <= 4095 else {
             throw Check.fail("\(path).options", "have \(bytes) bytes for the file system, allowed are 4095")
         }
+    }
+}
+
+extension IDMapping {
+    /// As many as the kernel takes (UID_GID_MAP_MAX_EXTENTS), each within what an id can be, none of them twice.
+    static func validate(_ mappings: [IDMapping], path: String) throws(SpecError) {
+        guard mappings.count <= 340 else {
+            throw Check.fail(path, "has \(mappings.count) ranges, the kernel takes 340")
+        }
+        for (index, mapping) in mappings.enumerated() {
+            let last = UInt64(max(mapping.containerID, mapping.hostID)) + UInt64(mapping.size)
+            guard mapping.size > 0, last <= UInt64(UInt32.max) else {
+                throw Check.fail("\(path)[\(index)].size", "\(mapping.size) is no size of a range of ids")
+            }
+            for other in mappings[..<index] where mapping.overlaps(other) {
+                throw Check.fail("\(path)[\(index)]", "overlaps another range")
+            }
+        }
+    }
+
+    private func overlaps(_ other: IDMapping) -> Bool {
+        func meet(_ one: UInt32, _ two: UInt32) -> Bool {
+            UInt64(one) < UInt64(two) + UInt64(other.size) && UInt64(two) < UInt64(one) + UInt64(size)
+        }
+        return meet(containerID, other.containerID) || meet(hostID, other.hostID)
     }
 }
 

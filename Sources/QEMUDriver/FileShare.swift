@@ -39,7 +39,7 @@ struct FileShare: ~Copyable {
         var trees: [Tree] = []
         for tree in plan.trees {
             do throws(Errno) { trees.append(try Self.open(tree)) } catch {
-                throw VMError("can't share \(tree.source) with the guest: \(error)")
+                throw VMError("can't share \(tree.words) with the guest: \(error)")
             }
         }
         let socket = try Sockets.pair()
@@ -74,11 +74,15 @@ struct FileShare: ~Copyable {
     static func open(_ tree: VMPlan.SharedTree) throws(Errno) -> Tree {
         var description = SharedTreeDescription(
             name: tree.name, readOnly: tree.readOnly, cache: cache(tree.cache))
-        guard !File.isDirectory(tree.source) else {
+        guard tree.overlay.isEmpty, !File.isDirectory(tree.source) else {
             let root = SharedDescriptor(try directory(tree))
             return Tree(message: .add(description), descriptors: [root])
         }
         let path = try File.realPath(tree.source)
+        if let map = tree.idMap {
+            // A mount of its own, and so not what may replace the file.
+            return Tree(message: .add(description), descriptors: [SharedDescriptor(try mapped(tree, map))])
+        }
         let root = SharedDescriptor(try FileDescriptor.reference(path))
         // What replaces the file is seen too, so its place counts.
         let slash = path.lastIndex(of: "/") ?? path.startIndex
@@ -99,10 +103,24 @@ struct FileShare: ~Copyable {
     /// A mount of the tree that nobody else has, where the kernel makes one; else the directory as it is. What the tree
     /// may do is checked by the device in any case.
     private static func directory(_ tree: VMPlan.SharedTree) throws(Errno) -> FileDescriptor {
+        if let map = tree.idMap { return try mapped(tree, map) }
+        if !tree.overlay.isEmpty { return try DetachedTree.overlay(tree.overlay) }
         if let detached = try? DetachedTree.open(tree.source, recursive: tree.recursive, readOnly: tree.readOnly) {
             return detached
         }
         return try FileDescriptor.directory(tree.source)
+    }
+
+    /// A mount whose files' ids are seen as the map says; there is no doing without it.
+    private static func mapped(
+        _ tree: VMPlan.SharedTree, _ map: VMPlan.IDMap
+    ) throws(Errno) -> FileDescriptor {
+        let mount =
+            tree.overlay.isEmpty
+            ? try DetachedTree.open(tree.source, recursive: tree.recursive, readOnly: tree.readOnly)
+            : try DetachedTree.overlay(tree.overlay)
+        try DetachedTree.mapIDs(of: mount, uids: map.uids, gids: map.gids, recursive: map.recursive)
+        return mount
     }
 
     /// Tells the device of the trees, which it waits for. If it takes one amiss it ends and says why.

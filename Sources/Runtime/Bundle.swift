@@ -70,10 +70,14 @@ public struct Bundle: Sendable {
                 throw RuntimeError("mounts[\(index)] (\(spec.mounts[index].destination)): source \(source): \(error)")
             }
             let kind = mode & mode_t(S_IFMT)
-            if kind != mode_t(S_IFDIR), kind != mode_t(S_IFREG) {
+            let place = "mounts[\(index)] (\(spec.mounts[index].destination)): source \(source)"
+            if kind == mode_t(S_IFSOCK), let type = UnixSockets.type(of: source), type != .stream {
+                throw RuntimeError("\(place) is a \(type.rawValue) socket; only stream sockets reach into a guest")
+            }
+            if ![S_IFDIR, S_IFREG, S_IFSOCK].contains(where: { kind == mode_t($0) }) {
                 throw RuntimeError(
-                    "mounts[\(index)] (\(spec.mounts[index].destination)): source \(source) is neither a directory nor a "
-                        + "file; binding sockets and devices of the host is not supported")
+                    "\(place) is neither a directory nor a file nor a socket; binding devices of the host is not supported"
+                )
             }
         }
     }

@@ -10,6 +10,13 @@ public struct VMPlan: Sendable {
         /// Takes along what is mounted below the source.
         public var recursive: Bool
         public var cache: FileCache
+        /// Not empty: the tree is an overlay of directories of the host, by its options; there is no source.
+        public var overlay: [String] = []
+        /// nil: the files' ids are seen as they are.
+        public var idMap: IDMap?
+
+        /// For a person who has to find out what is wrong with it.
+        public var words: String { overlay.isEmpty ? source : "the overlay of \(overlay.joined(separator: ","))" }
 
         public init(source: String, name: String, readOnly: Bool, recursive: Bool, cache: FileCache = .auto) {
             self.source = source
@@ -17,6 +24,20 @@ public struct VMPlan: Sendable {
             self.readOnly = readOnly
             self.recursive = recursive
             self.cache = cache
+        }
+    }
+
+    /// How ids are seen, as /proc/PID/uid_map has it: a line a range.
+    public struct IDMap: Equatable, Sendable {
+        public var uids: String
+        public var gids: String
+        /// For what is mounted below too.
+        public var recursive: Bool
+
+        public init(uids: String, gids: String, recursive: Bool) {
+            self.uids = uids
+            self.gids = gids
+            self.recursive = recursive
         }
     }
 

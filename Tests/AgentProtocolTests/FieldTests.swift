@@ -7,7 +7,7 @@ struct FieldTests {
 
     private func create(
         container: Int = 1, plan: Int = 1, tag: Int = 1, cgroup: Int = 1, depth: Int = 1, file: Int = 1,
-        value: Int = 1, settings: Int = 1, devices: Int = 1, watched: Int = 1, joins: Int = 1
+        value: Int = 1, settings: Int = 1, devices: Int = 1, watched: Int = 1, joins: Int = 1, sockets: Int = 1
     ) -> Frame {
         HostMessage.create(
             CreateContainer(
@@ -16,6 +16,7 @@ struct FieldTests {
                 settings: [CgroupSetting](repeating: CgroupSetting(text(file), text(value)), count: settings),
                 deviceFilter: [UInt8](repeating: 1, count: devices),
                 watched: [String](repeating: "w", count: watched),
+                sockets: [SocketBind](repeating: SocketBind(mount: 0, mode: 0, uid: 0, gid: 0), count: sockets),
                 joins: [NamespaceJoin](repeating: NamespaceJoin(container: "c", namespaces: 1), count: joins),
                 stdio: .pipes(stdin: nil, stdout: nil, stderr: nil))
         ).frame(request: 1)
@@ -37,6 +38,7 @@ struct FieldTests {
         refused("settings", 4096) { create(settings: $0) }
         refused("watched", 4096) { create(watched: $0) }
         refused("deviceFilter", 32 << 10) { create(devices: $0) }
+        refused("sockets", 4096) { create(sockets: $0) }
         refused("joins", 16) { create(joins: $0) }
         refused("container", 1024) { HostMessage.start(container: text($0)).frame(request: 1) }
         refused("container", 1024) {

@@ -101,7 +101,7 @@ struct MessageTests {
             let guest = #expect(throws: WireError.self) {
                 if kind != 130 { _ = try GuestMessage(frame) } else { throw WireError.truncated }
             }
-            #expect((guest == .unknownKind(kind)) == !(129...138).contains(kind))
+            #expect((guest == .unknownKind(kind)) == !(129...139).contains(kind))
         }
     }
 

@@ -6,6 +6,7 @@ enum Samples {
         container: "web-1", plan: [1, 0, 255], shareTag: "kvmfs", cgroup: ["user", "web-1"],
         settings: [CgroupSetting("pids.max", "9"), CgroupSetting("memory.swap.max", "0", isOptional: true)],
         deviceFilter: [0x95, 0, 0, 0, 0, 0, 0, 0], watched: ["binds/0", "bïnds/1"],
+        sockets: [SocketBind(mount: 4, mode: 0o660, uid: 1, gid: .max)],
         joins: [NamespaceJoin(container: "web-0", namespaces: 0x4000_0000)],
         stdio: .pipes(stdin: 0, stdout: 1, stderr: nil))
 
@@ -63,6 +64,8 @@ enum Samples {
         .exited(ProcessExit(process: ProcessName("web-1", 3), signal: 1, code: 0, oomKilled: true)),
         .exited(ProcessExit(process: ProcessName(""), signal: 64, code: 0, oomKilled: false)),
         .watching(WatchedFiles(tree: "bind-0", inodes: [0, 1, .max])), .watching(WatchedFiles(tree: "", inodes: [])),
+        .socketOpened(SocketOpened(container: "web-1", mount: 3, stream: 1 << 31)),
+        .socketOpened(SocketOpened(container: "", mount: .max, stream: .max)),
     ]
 
     static let frames = host.map { $0.frame(request: 7) } + guest.map { $0.frame(request: .max) }

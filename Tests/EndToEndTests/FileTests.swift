@@ -22,13 +22,7 @@ extension EndToEnd {
 
         /// A program that prints what inotify tells it.
         private func watcher(_ bundle: Bundle) throws {
-            let source = String(#filePath.dropLast("EndToEndTests/FileTests.swift".count)) + "Programs/watch-files.c"
-            let compiler = Program(
-                path: "/usr/bin/gcc",
-                arguments: ["-static", "-O1", "-Wall", "-Werror", "-o", bundle.rootfs + "/bin/watch-files", source],
-                descriptors: [0: 0, 1: 1, 2: 2])
-            let status = try compiler.start().wait()
-            try #require(status == .exited(code: 0))
+            try Programs.compile("watch-files", to: bundle.rootfs + "/bin/watch-files")
         }
 
         @Test(.enabled(if: !FileBackend.isVirtiofsd, FileBackend.reason)) func watchersSeeTheHostsChanges() throws {

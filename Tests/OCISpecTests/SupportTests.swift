@@ -38,8 +38,6 @@ struct SupportTests {
                 "linux.mountLabel is not supported",
                 "linux.intelRdt is not supported", "linux.memoryPolicy is not supported",
                 "linux.personality.flags is not supported", "vm is not supported",
-                "mounts[0].options[2]: idmap is not supported",
-                "mounts[0].uidMappings is not supported", "mounts[0].gidMappings is not supported",
             ])
     }
 
@@ -47,7 +45,7 @@ struct SupportTests {
     func mounts() throws {
         var spec = Spec.default
         spec.mounts = [
-            Mount(destination: "/a", type: "overlay", source: "overlay"),
+            Mount(destination: "/a", type: "nfs", source: "x", options: ["idmap"]),
             Mount(destination: "/b"),
             Mount(destination: "/c", type: "nonsense", source: "/c", options: ["bind", "size=1", "defaults"]),
             Mount(destination: "/d", type: "proc", source: "proc", options: ["tmpcopyup", "hidepid=2"]),
@@ -56,7 +54,8 @@ struct SupportTests {
         ]
         #expect(
             spec.refusals().map(\.description) == [
-                "mounts[0].type: overlay is not supported", "mounts[1].type: \"\" is not supported",
+                "mounts[0].type: nfs is not supported", "mounts[0].options[0]: idmap is not supported",
+                "mounts[1].type: \"\" is not supported",
                 "mounts[2].options[1]: size=1 is not supported", "mounts[3].options[0]: tmpcopyup is not supported",
                 "mounts[4].type: \"a\\nb\" is not supported",
             ])
@@ -84,7 +83,7 @@ struct SupportTests {
         #expect(json["ociVersionMax"] == "1.3.0")
         #expect(Features.current.mountOptions.contains("tmpcopyup"))
         #expect(Features.current.mountOptions.contains("rro"))
-        #expect(!Features.current.mountOptions.contains("idmap"))
+        #expect(Features.current.mountOptions.contains("idmap") && Features.current.idMappedMounts)
         #expect(Features.current.namespaces == ["cgroup", "ipc", "mount", "network", "pid", "time", "uts"])
     }
 }

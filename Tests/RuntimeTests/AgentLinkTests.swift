@@ -27,6 +27,7 @@ private final class FakeAgent {
             case .exited(let exit): events.append("exited \(exit.process.container)")
             case .outOfMemory(let container, let count): events.append("oom \(container) \(count)")
             case .watching(let files): events.append("watching \(files.tree)")
+            case .socketOpened(let opened): events.append("socket \(opened.mount) \(opened.stream)")
             case .lost(let reason): events.append("lost: \(reason)")
             }
         }

@@ -145,11 +145,15 @@ struct BundleTests {
             #expect(bundle.binds.map(\.source) == [path + "/data", "/dev"])
             #expect(bundle.spec.mounts[0].isReadOnly && !bundle.spec.mounts[2].isReadOnly)
             unlink(path + "/data")
-            let listener = try Sockets.listen(at: "data", in: try FileDescriptor.directory(path))
+            let listener = try Sockets.listen(at: "data", in: try FileDescriptor.directory(path), .packets)
+            _ = listener.raw
+            #expect(mkfifo(path + "/fifo", 0o600) == 0)
+            #expect(UnixSockets.type(of: "/no/such") == nil)
+            unlink(path + "/data")
+            #expect(rename(path + "/fifo", path + "/data") == 0)
             #expect(
                 refusal(path)?.hasPrefix("mounts[0] (/data): source \(path)/data is neither a directory nor a file")
                     == true)
-            withExtendedLifetime(listener) {}
         }
     }
 }

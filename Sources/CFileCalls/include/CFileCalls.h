@@ -101,6 +101,14 @@ int cfile_set_fsetid(int on);
 
 // A tree of its own: a copy of the mount at `path` that is in no mount table and ends with the descriptor.
 // Where the kernel can't (before 5.12, or without CAP_SYS_ADMIN): -1.
+// An overlay that is in no mount table: a context, its options (value NULL: a flag), the mount.
+int cfile_overlay_begin(void);
+int cfile_overlay_option(int context, const char *key, const char *value);
+int cfile_overlay_end(int context);
+
+// Has a detached tree's ids seen through maps, whose lines are those of /proc/PID/uid_map.
+int cfile_map_ids(int mount, const char *uids, const char *gids, int recursive);
+
 int cfile_detached_tree(const char *path, int recursive, int read_only);
 
 #endif

@@ -8,6 +8,7 @@ final class AgentLink {
         case exited(ProcessExit)
         case outOfMemory(container: String, count: UInt64)
         case watching(WatchedFiles)
+        case socketOpened(SocketOpened)
         /// The stream ended, or what came was no message; nothing follows.
         case lost(String)
     }
@@ -59,6 +60,7 @@ final class AgentLink {
         case .exited(let exit): events(.exited(exit))
         case .outOfMemory(let container, let count): events(.outOfMemory(container: container, count: count))
         case .watching(let files): events(.watching(files))
+        case .socketOpened(let opened): events(.socketOpened(opened))
         case .done, .created, .failed, .stepFailed, .processes, .contents:
             guard let answer = waiting.removeValue(forKey: request) else {
                 return giveUp("the agent answered a request that was not made")

@@ -50,7 +50,9 @@ enum ControlRequest: Equatable, Sendable {
             [
                 "request": "share", "source": .string(tree.source), "name": .string(tree.name),
                 "readOnly": .bool(tree.readOnly), "recursive": .bool(tree.recursive),
-                "cache": .string(tree.cache.rawValue),
+                "cache": .string(tree.cache.rawValue), "overlay": JSONValue(tree.overlay),
+                "uids": .string(tree.idMap?.uids ?? ""), "gids": .string(tree.idMap?.gids ?? ""),
+                "recursiveIDs": .bool(tree.idMap?.recursive ?? false),
             ]
         case .resize(let rows, let columns):
             ["request": "resize", "rows": JSONValue(rows), "columns": JSONValue(columns)]
@@ -79,11 +81,16 @@ enum ControlRequest: Equatable, Sendable {
             self = .join(
                 container: try fields["container"].string(), try HostCgroup(decoding: fields["cgroup"]))
         case "share":
-            self = .share(
-                VMPlan.SharedTree(
-                    source: try fields["source"].string(), name: try fields["name"].string(),
-                    readOnly: try fields["readOnly"].bool(), recursive: try fields["recursive"].bool(),
-                    cache: VMPlan.FileCache(rawValue: try fields["cache"].string()) ?? .auto))
+            var tree = VMPlan.SharedTree(
+                source: try fields["source"].string(), name: try fields["name"].string(),
+                readOnly: try fields["readOnly"].bool(), recursive: try fields["recursive"].bool(),
+                cache: VMPlan.FileCache(rawValue: try fields["cache"].string()) ?? .auto)
+            tree.overlay = try fields["overlay"].strings()
+            let map = VMPlan.IDMap(
+                uids: try fields["uids"].string(), gids: try fields["gids"].string(),
+                recursive: try fields["recursiveIDs"].bool())
+            if !map.uids.isEmpty { tree.idMap = map }
+            self = .share(tree)
         case "resize": self = .resize(rows: try fields["rows"].int(), columns: try fields["columns"].int())
         case "freeze": self = .freeze(try fields["frozen"].bool())
         case "update": self = .update(try fields["settings"].list(of: CgroupSetting.init(decoding:)))

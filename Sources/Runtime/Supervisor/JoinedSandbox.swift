@@ -64,7 +64,7 @@ final class JoinedSandbox: VirtualMachine {
     func give(_ tree: VMPlan.SharedTree) throws(RuntimeError) {
         channel.send(ControlRequest.share(tree).json)
         do { _ = try Self.answer(on: channel, owner) } catch let error as RuntimeError { throw error } catch {
-            throw RuntimeError("sharing \(tree.source) with the guest of \(owner): \(error)")
+            throw RuntimeError("sharing \(tree.words) with the guest of \(owner): \(error)")
         }
     }
 

@@ -5,7 +5,7 @@ import LinuxSys
 /// through here.
 final class SandboxMember {
     /// How many a guest can have beside its first.
-    static let most: UInt32 = 1023
+    static let most: UInt32 = 511
     /// Processes of a container have numbers, and so their streams: this many, and the next container's begin.
     static let processes: UInt32 = 1 << 20
 

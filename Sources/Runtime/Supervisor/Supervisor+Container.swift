@@ -54,14 +54,14 @@ extension Supervisor {
 
     /// What the guest is to make.
     func guestContainer(_ stdio: ProcessStdio) throws(RuntimeError) -> CreateContainer {
-        let binds = spec.bindSources(bundle: request.bundle).map { ($0.mount, bindName($0.mount)) }
+        let binds = sharedMounts.map { ($0.mount, bindName($0.mount)) }
         var terminal: TerminalSize?
         if case .terminal(_, let rows, let columns) = stdio.plan {
             terminal = TerminalSize(rows: rows, columns: columns)
         }
         let place = JailPlace(
             rootfs: treePrefix + "rootfs", binds: Dictionary(binds, uniquingKeysWith: { first, _ in first }),
-            terminal: terminal,
+            sockets: Set(boundSockets.map(\.mount)), terminal: terminal,
             filter: try filter?.get())
         do throws(SpecError) {
             var plan = try JailPlan(spec, in: place)
@@ -72,10 +72,19 @@ extension Supervisor {
                 cgroup: CgroupPath.names(cgroupsPath: spec.linux?.cgroupsPath ?? "", container: id.text),
                 settings: try CgroupSettings.of(spec.guestResources),
                 deviceFilter: DeviceFilter.program(spec.linux?.resources?.devices ?? []), watched: binds.map { $0.1 },
-                joins: request.joins,
+                sockets: socketBinds, joins: request.joins,
                 stdio: stdio.plan)
         } catch {
             throw RuntimeError("config.json: \(error)")
+        }
+    }
+
+    private var socketBinds: [SocketBind] {
+        boundSockets.map { mount, source in
+            let status = File.status(source)
+            return SocketBind(
+                mount: UInt32(mount), mode: UInt32(status?.mode ?? 0o600) & 0o777, uid: status?.uid ?? 0,
+                gid: status?.gid ?? 0)
         }
     }
 

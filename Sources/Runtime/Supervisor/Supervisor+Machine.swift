@@ -49,10 +49,18 @@ extension Supervisor {
                 source: request.rootfs, name: treePrefix + "rootfs", readOnly: false, recursive: true,
                 cache: request.rootfsCache)
         ]
-        let binds = spec.bindSources(bundle: request.bundle).map { index, source in
-            VMPlan.SharedTree(
-                source: source, name: bindName(index), readOnly: spec.mounts[index].isReadOnly,
-                recursive: spec.mounts[index].isRecursive, cache: request.volumeCache)
+        let binds = sharedMounts.map { index, kind in
+            let mount = spec.mounts[index]
+            var tree = VMPlan.SharedTree(
+                source: "", name: bindName(index), readOnly: mount.isReadOnly, recursive: mount.isRecursive,
+                cache: request.volumeCache)
+            switch kind {
+            case .tree(let source): tree.source = source
+            case .overlay(let options): tree.overlay = options
+            case .socket: break
+            }
+            tree.idMap = spec.idMap(of: mount)
+            return tree
         }
         return VMPlan(
             name: id.text, accelerator: request.accelerated ? .kvm : .emulation, vcpus: request.vcpus,
@@ -62,7 +70,11 @@ extension Supervisor {
             pollMicroseconds: request.pollMicroseconds)
     }
 
-    var bindNames: [String] { spec.bindSources(bundle: request.bundle).map { bindName($0.mount) } }
+    var bindNames: [String] { sharedMounts.map { bindName($0.mount) } }
+    /// Those mounts that the guest has of its share.
+    var sharedMounts: [(mount: Int, kind: MountSource)] {
+        spec.mountSources(bundle: request.bundle).filter { if case .socket = $0.kind { false } else { true } }
+    }
     /// The agent takes requests.
     var isServing: Bool { phase >= .created && phase < .exited }
 

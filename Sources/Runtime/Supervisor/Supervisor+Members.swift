@@ -54,7 +54,7 @@ extension Supervisor {
         machine.share(tree) { error in
             caller.send(
                 error.map {
-                    .failed(message: "can't share \(tree.source) with the guest: \($0)", exitCode: 1, console: [])
+                    .failed(message: "can't share \(tree.words) with the guest: \($0)", exitCode: 1, console: [])
                 } ?? .done)
         }
     }

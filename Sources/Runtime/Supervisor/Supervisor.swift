@@ -66,6 +66,9 @@ final class Supervisor {
     /// Where the numbers of its processes begin in the guest, and the last one that was given.
     var firstProcess: UInt32 = 0
     var lastProcess: UInt32 = 0
+    /// Connections to sockets of the host, by their streams.
+    var carried: [UInt32: CarriedConnection] = [:]
+    var dialer: StreamDialer?
     /// Other containers in its guest, by their numbers.
     var members: [UInt32: SandboxMember] = [:]
     var nextMember: UInt32 = 0
@@ -171,6 +174,7 @@ final class Supervisor {
                 _ = tellMember(container, .outOfMemory(container: container, count: count))
             }
         case .watching(let files): watch(files)
+        case .socketOpened(let opened): carry(opened)
         case .lost(let reason):
             // The machine's end follows when the guest panicked or switched itself off, and knows more.
             guard phase < .ending else { return }

@@ -94,3 +94,14 @@ enum Files {
         rmdir(path)
     }
 }
+
+/// Programs of `Tests/Programs` for a container, which have everything in them.
+enum Programs {
+    static func compile(_ name: String, to path: String) throws {
+        let source = String(#filePath.dropLast("EndToEndTests/Harness/Bundle.swift".count)) + "Programs/\(name).c"
+        let outcome = try Running(
+            "/usr/bin/gcc", ["-static", "-O1", "-Wall", "-Werror", "-o", path, source]
+        ).finish()
+        guard outcome.code == 0 else { throw Trouble("gcc \(source): \(outcome.err)") }
+    }
+}

@@ -23,9 +23,10 @@ extension Agent {
         let share = try mountShare(create.shareTag)
         made += 1
         let root = "\(World.directory)/root/\(made)"
+        let sockets = "\(World.directory)/sockets/\(made)"
         let plan: FlatPlan
         do throws(WireError) {
-            plan = try FlatPlan(create.plan, share: share, root: root)
+            plan = try FlatPlan(create.plan, share: share, root: root, sockets: sockets)
         } catch {
             throw Failure(kind: .guest, message: "the plan could not be read: \(error)")
         }
@@ -39,11 +40,17 @@ extension Agent {
             _ = try once { mkdir(root, 0o700) }
             let channels = try Channels(loop, create.stdio)
             let id = create.container
+            let relays = try SocketRelays(
+                loop, in: sockets, create.sockets, number: { [self] in nextSocketStream() },
+                opened: { [self] in
+                    reply(.socketOpened(SocketOpened(container: id, mount: $0, stream: $1)), to: 0)
+                })
             let callbacks = Container.Callbacks(
                 answer: { [self] in answered($1, to: $0) }, tell: { [self] in reply($0, to: 0) },
                 gone: { [self] in gone(id, $0) })
             let container = try Container(
-                request, id: id, plan: plan, channels: channels, cgroup: cgroup, loop: loop, callbacks: callbacks)
+                request, id: id, plan: plan, channels: channels, sockets: relays, cgroup: cgroup, loop: loop,
+                callbacks: callbacks)
             containers[id] = container
             watchBinds(create, in: share)
             GuestConsole.trace("spawned")
@@ -83,6 +90,11 @@ extension Agent {
         if networkIsGiven { return }
         networkIsGiven = true
         plan.keepNetwork()
+    }
+
+    private func nextSocketStream() -> UInt32 {
+        defer { socketStream = socketStream == .max ? SocketOpened.first : socketStream + 1 }
+        return socketStream
     }
 
     private func answered(_ message: GuestMessage, to request: UInt32) {

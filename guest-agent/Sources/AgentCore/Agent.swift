@@ -16,6 +16,8 @@ public final class Agent {
     var shares: [String: String] = [:]
     /// Looks after files that are watched; one a container with binds.
     var scanners: [String: WatchScanner] = [:]
+    /// The next connection to a socket of the host's.
+    var socketStream = SocketOpened.first
     /// A container has the guest's network namespace.
     var networkIsGiven = false
     /// Counts containers, for directories of their own.

@@ -24,6 +24,7 @@ final class Container {
     private let plan: FlatPlan
     private let callbacks: Callbacks
     private let directory: FileDescriptor
+    private let sockets: SocketRelays
     /// By their numbers; the init is 0.
     private var processes: [UInt32: ContainedProcess] = [:]
     private var memory: MemoryEvents?
@@ -33,12 +34,14 @@ final class Container {
     private var isGone = false
 
     init(
-        _ request: UInt32, id: String, plan: FlatPlan, channels: Channels, cgroup: Cgroup, loop: EventLoop,
+        _ request: UInt32, id: String, plan: FlatPlan, channels: Channels, sockets: SocketRelays, cgroup: Cgroup,
+        loop: EventLoop,
         callbacks: Callbacks
     ) throws(Errno) {
         self.id = id
         self.plan = plan
         self.cgroup = cgroup
+        self.sockets = sockets
         self.loop = loop
         self.callbacks = callbacks
         directory = try cgroup.directory()
@@ -107,7 +110,7 @@ final class Container {
 
     /// Takes a stream of the host; false if nobody here waits for it.
     func attach(_ stream: UInt32, _ remote: SharedDescriptor) -> Bool {
-        processes.values.contains { $0.attach(stream, remote) }
+        processes.values.contains { $0.attach(stream, remote) } || sockets.attach(stream, remote)
     }
 
     func start(_ request: UInt32) -> Failure? {
@@ -200,6 +203,7 @@ final class Container {
         if processes.values.contains(where: { $0.number > 0 && $0.status != nil }) { return }
         isGone = true
         memory?.close()
+        sockets.close()
         for process in processes.values { process.channels.close() }
         let exit = initial.exit(of: id, oomKilled: cgroup.oomKilled)
         processes = [:]

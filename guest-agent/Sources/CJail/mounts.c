@@ -64,8 +64,7 @@ int room_attach_rootfs(const struct cjail_plan *plan) {
     return tree;
 }
 
-static int bind_shared(const struct cjail_plan *plan, const struct cjail_op *op, int root) {
-    int source = open_shared(plan, op->source);
+static int bind_opened(int source, const struct cjail_op *op, int root) {
     if (source < 0) return -1;
     int tree = room_open_tree(source, op->option != 0);
     int target = tree < 0 ? -1 : room_open(root, op->target, is_directory(source) ? ROOM_DIRECTORY : ROOM_FILE);
@@ -74,6 +73,13 @@ static int bind_shared(const struct cjail_plan *plan, const struct cjail_op *op,
     room_close(tree);
     room_close(target);
     return result;
+}
+
+static int open_socket(const struct cjail_plan *plan, const char *name) {
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof path, "%s/%s", plan->sockets, name);
+    if (length < 0 || (size_t)length >= sizeof path) return room_fail(ENAMETOOLONG);
+    return open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 }
 
 static int change(const struct cjail_op *op, int root) {
@@ -177,7 +183,8 @@ static int loopback_up(void) {
 int room_run(const struct cjail_plan *plan, const struct cjail_op *op, int root) {
     switch (op->kind) {
     case CJAIL_OP_MOUNT: return new_mount(op, root);
-    case CJAIL_OP_BIND: return bind_shared(plan, op, root);
+    case CJAIL_OP_BIND: return bind_opened(open_shared(plan, op->source), op, root);
+    case CJAIL_OP_SOCKET: return bind_opened(open_socket(plan, op->source), op, root);
     case CJAIL_OP_REMOUNT: return remount(op, root);
     case CJAIL_OP_ATTRIBUTES: return change(op, root);
     case CJAIL_OP_PROPAGATION: return propagate(op, root);

@@ -15,13 +15,14 @@ public final class FlatPlan {
 
     /// Lays out what the host sent (`JailPlan.encoded`). `share` is where the share is mounted, `root` a directory to
     /// mount the rootfs on.
-    public init(_ message: [UInt8], share: String, root: String) throws(WireError) {
+    public init(_ message: [UInt8], share: String, root: String, sockets: String = "") throws(WireError) {
         bytes = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, message.count))
         bytes.initialize(from: message, count: message.count)
         self.root = root
         plan.cgroup = -1
         plan.share = UnsafePointer(copy(share))
         plan.root = UnsafePointer(copy(root))
+        plan.sockets = UnsafePointer(copy(sockets))
         var reader = WireReader(message[...])
         plan.namespaces = try reader.integer()
         plan.rootfs = try text(&reader, "rootfs")

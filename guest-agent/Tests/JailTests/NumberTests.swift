@@ -10,7 +10,7 @@ import Testing
             (.attributes, CJAIL_OP_ATTRIBUTES), (.propagation, CJAIL_OP_PROPAGATION), (.device, CJAIL_OP_DEVICE),
             (.symlink, CJAIL_OP_SYMLINK), (.copyUp, CJAIL_OP_COPY_UP), (.mask, CJAIL_OP_MASK),
             (.readOnly, CJAIL_OP_READONLY), (.sysctl, CJAIL_OP_SYSCTL), (.loopback, CJAIL_OP_LOOPBACK),
-            (.hostname, CJAIL_OP_HOSTNAME), (.domainname, CJAIL_OP_DOMAINNAME),
+            (.hostname, CJAIL_OP_HOSTNAME), (.domainname, CJAIL_OP_DOMAINNAME), (.socket, CJAIL_OP_SOCKET),
         ]
         #expect(numbers.map { $0.0 } == JailOperationKind.allCases)
         for (ours, theirs) in numbers { #expect(ours.rawValue == theirs.rawValue, "\(ours)") }

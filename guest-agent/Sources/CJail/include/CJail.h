@@ -27,6 +27,7 @@ enum cjail_op_kind {
     CJAIL_OP_LOOPBACK,      // lo up
     CJAIL_OP_HOSTNAME,      // source
     CJAIL_OP_DOMAINNAME,    // source
+    CJAIL_OP_SOCKET,        // source (in plan.sockets) on target; attributes
 };
 
 struct cjail_op {
@@ -82,6 +83,7 @@ struct cjail_plan {
     size_t join_count;
     int cgroup;                // an O_PATH descriptor of its cgroup; -1: stay
     const char *share;         // where the share is mounted
+    const char *sockets;       // a directory of the guest: where its stand-ins of the host's sockets are
     const char *rootfs;        // below the share
     const char *root;          // a directory of the guest to mount the rootfs on
     int root_readonly;
