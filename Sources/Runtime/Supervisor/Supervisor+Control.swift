@@ -37,9 +37,13 @@ extension Supervisor {
         guard phase >= .created, phase < .exited, let agent else {
             return answer(Self.refusal("container not running"))
         }
-        agent.send(.listProcesses(container: id.text)) { result in
+        agent.send(.listProcesses(container: id.text)) { [unowned self] result in
             guard case .success(.processes(let entries)) = result else {
                 return answer(ControlEvent(agentAnswer: result))
+            }
+            // What the times in /proc are measured from, in ticks of 10 ms.
+            if let entered = guestEntered {
+                answer(.value(["uptime": JSONValue((Clock.monotonicNanoseconds() - entered) / 10_000_000)]))
             }
             var rest = entries[...]
             while !rest.isEmpty {
