@@ -22,6 +22,19 @@ struct Bundle {
         try Files.write(path + "/config.json", config.text(.pretty))
     }
 
+    /// Compiles a program of Tests/Programs into the container's /bin.
+    func install(_ program: String) throws {
+        let tests = String(#filePath.dropLast("EndToEndTests/Harness/Bundle.swift".count))
+        let outcome = try Running(
+            "/usr/bin/gcc",
+            [
+                "-static", "-O1", "-Wall", "-Wextra", "-Werror", "-o", rootfs + "/bin/" + program,
+                tests + "Programs/\(program).c",
+            ]
+        ).finish()
+        guard outcome.code == 0 else { throw Trouble("\(program).c: \(outcome.err)") }
+    }
+
     /// What `kvm-runtime spec` writes.
     static var defaultConfig: JSONValue {
         get throws { try JSONValue.parse(try defaultText.get()) }
