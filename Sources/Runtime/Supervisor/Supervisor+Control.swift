@@ -75,6 +75,15 @@ extension Supervisor {
     func tellOfMemory(_ count: UInt64) {
         for listener in listeners { listener.send(.value(["type": "oom", "count": JSONValue(count)])) }
     }
+
+    /// Why a container whose processes were killed ended as it did; nil if memory was enough. Without a limit of its own
+    /// it is the guest's memory that was used up.
+    var memoryWarning: String? {
+        guard exit?.oomKilled == true else { return nil }
+        let isLimited = spec.linux?.resources?.memory?.limit.map { $0 > 0 } ?? false
+        return "container \(id) ran out of memory: the guest's kernel killed a process of it, "
+            + (isLimited ? "at the container's memory limit" : "with all of the guest's \(record.memoryMiB) MiB in use")
+    }
 }
 
 extension ProcessEntry {
