@@ -23,14 +23,15 @@ from commands import Commands
 from common import MIB, Bench, bundle, pss
 from filesystem import FileSystem
 from growth import Growth
+from nested import Nested
 from vsock import PEER, BareVsock
 
 PARTS = ("start", "memory", "stream", "vsock", "filesystem", "commands")
 # Minutes, and nothing to compare: only when they are asked for.
-ASKED = ("growth",)
+ASKED = ("growth", "nested")
 
 
-class Measures(Bench, Commands, Growth):
+class Measures(Bench, Commands, Growth, Nested):
     # --- start ------------------------------------------------------------------------------------------------
 
     def start(self):
