@@ -22,12 +22,16 @@ import time
 from commands import Commands
 from common import MIB, Bench, bundle, pss
 from filesystem import FileSystem
+from growth import Growth
+from nested import Nested
 from vsock import PEER, BareVsock
 
 PARTS = ("start", "memory", "stream", "vsock", "filesystem", "commands")
+# Minutes, and nothing to compare: only when they are asked for.
+ASKED = ("growth", "nested")
 
 
-class Measures(Bench, Commands):
+class Measures(Bench, Commands, Growth, Nested):
     # --- start ------------------------------------------------------------------------------------------------
 
     def start(self):
@@ -185,12 +189,14 @@ class Measures(Bench, Commands):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", metavar="PART", help=", ".join(PARTS) + "; all of them if none is given")
-    parser.add_argument("-n", "--runs", type=int, help="default: 15 of a start, 5 of vsock, 3 of the file systems")
+    parser.add_argument("what", nargs="*", metavar="PART",
+                        help=", ".join(PARTS) + "; all of them if none is given; or " + ", ".join(ASKED))
+    parser.add_argument("-n", "--runs", type=int,
+                        help="default: 15 of a start, 5 of vsock, 3 of the file systems, 200 of growth")
     options = parser.parse_args()
     for name in options.what:
-        if name not in PARTS:
-            parser.error(f"no such part: {name} ({', '.join(PARTS)})")
+        if name not in PARTS + ASKED:
+            parser.error(f"no such part: {name} ({', '.join(PARTS + ASKED)})")
     with tempfile.TemporaryDirectory(prefix="kvm-runtime-bench-") as work:
         bench = Measures(work, options.runs)
         for name in options.what or PARTS:

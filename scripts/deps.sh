@@ -31,7 +31,7 @@ for group in "$@"; do
         ;;
     # virtiofsd, for the lab and to compare with, is in qemu-system-common.
     # The clients whose runtime this is.
-    test) wanted+=(crun runc qemu-system-common containerd docker.io podman umoci skopeo) ;;
+    test) wanted+=(crun runc qemu-system-common containerd docker.io podman catatonit buildah umoci skopeo) ;;
     suites) wanted+=(debootstrap) ;;
     lint) wanted+=(python3 shellcheck) ;;
     *) fail "no such group: $group (build, test, suites, lint)" ;;

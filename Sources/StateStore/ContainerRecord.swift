@@ -116,7 +116,10 @@ public struct ContainerRecord: Equatable, Sendable {
     }
 
     /// What `state` prints, with runc's fields (runtime.md, "State", and runc's own).
-    public var publicState: JSONValue {
+    public var publicState: JSONValue { publicState(owner: "") }
+
+    /// What `list` prints: the same with the name of the user whose container it is.
+    public func publicState(owner: String) -> JSONValue {
         let status = currentStatus
         var object: JSONObject = [
             "ociVersion": .string(ociVersion), "id": .string(id),
@@ -124,7 +127,7 @@ public struct ContainerRecord: Equatable, Sendable {
             "bundle": .string(bundle), "rootfs": .string(rootfs), "created": .string(created),
         ]
         if !annotations.isEmpty { object["annotations"] = JSONValue(annotations) }
-        object["owner"] = .string("")
+        object["owner"] = .string(owner)
         return .object(object)
     }
 }

@@ -101,6 +101,12 @@ public struct StateStore: Sendable {
         }
     }
 
+    /// The uid that the container's directory belongs to; nil when there is none.
+    public func owner(of id: ContainerID) -> UInt32? {
+        var status = stat()
+        return lstat(directory(of: id), &status) == 0 ? status.st_uid : nil
+    }
+
     public func exists(_ id: ContainerID) -> Bool { File.isDirectory(directory(of: id)) }
 
     /// Every container, by name.

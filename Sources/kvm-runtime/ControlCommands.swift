@@ -34,8 +34,9 @@ struct PsCommand: Verb {
     static let configuration = CommandConfiguration(
         commandName: "ps", abstract: "Show the processes of a container.",
         discussion: """
-            The table has the guest's processes, by their numbers in the guest; of ps's options it knows -ef, aux and -o
-            LIST. As JSON it is the pids of the host that stand for the container's first process and for those of exec.
+            The table has the guest's processes, by their numbers in the guest; of ps's options it knows -e, -f, aux, -o
+            LIST and --no-headers. As JSON it is the pids of the host that stand for the container's first process and
+            for those of exec.
             """)
 
     @OptionGroup var global: GlobalOptions

@@ -64,7 +64,10 @@ extension EndToEnd {
                 let exec = try docker("exec", "aa", "sh", "-c", "echo inside; exit 3")
                 #expect(exec.code == 3 && exec.out == "inside\n", "\(exec)")
                 #expect(try docker("top", "aa").out.contains("kvm-runtime: sh -c"))
-                #expect(try docker("stats", "--no-stream", "--format", "{{.PIDs}}", "aa").out != "0\n")
+                let top = try docker("top", "aa", "-eo", "pid,comm").lines
+                #expect(top.count == 2 && top[1].hasSuffix("kvm-runtime"), "\(top)")
+                let stats = try docker("stats", "--no-stream", "--format", "{{.PIDs}} {{.MemUsage}}", "aa").out
+                #expect(isCost(stats), "\(stats)")
                 #expect(try docker("pause", "aa").code == 0)
                 #expect(try docker("ps", "--format", "{{.Status}}").out.contains("(Paused)"))
                 #expect(try docker("unpause", "aa").code == 0)
@@ -72,25 +75,56 @@ extension EndToEnd {
                 #expect(try docker("logs", "aa").out == "up\nterm\n")
                 #expect(try docker("inspect", "aa", "--format", "{{.State.ExitCode}}").out == "7\n")
                 #expect(try docker("rm", "aa").code == 0)
-                // A restart policy.
-                #expect(try run("-d", "--name", "rr", "--restart", "on-failure:1", command: ["false"]).code == 0)
+            }
+        }
+
+        /// Some processes, and as much memory as a guest that has booted: "10 121MiB / 1.27GiB".
+        private func isCost(_ stats: String) -> Bool {
+            let words = stats.split(separator: " ")
+            guard words.count >= 2, let processes = Int(words[0]), words[1].hasSuffix("MiB"),
+                let memory = Double(words[1].dropLast(3))
+            else { return false }
+            return processes >= 4 && memory > 30 && memory < 1000
+        }
+
+        @Test func restartsAndHealth() throws {
+            try use { docker throws in
+                func inspect(_ container: String, _ format: String) throws -> String {
+                    try docker(["inspect", container, "--format", format]).out
+                }
+                let run = ["run", "--detach", "--runtime", "kvm", "--network", "none"]
+                let policy = ["--name", "rr", "--restart", "on-failure:1"]
+                #expect(try docker(run + policy + [Clients.image, "false"]).code == 0)
                 #expect(
                     try eventually(within: 30) {
-                        try docker("inspect", "rr", "--format", "{{.RestartCount}} {{.State.Status}}").out
-                            == "1 exited\n"
+                        try inspect("rr", "{{.RestartCount}} {{.State.Status}} {{.State.ExitCode}}") == "1 exited 1\n"
                     })
-                #expect(try docker("rm", "-f", "rr").code == 0)
-                // A health check runs by exec.
+
+                // A health check runs by exec. The init is Docker's.
+                let health = [
+                    "--health-cmd", "test -e /tmp/well", "--health-interval", "500ms", "--health-retries", "1",
+                ]
+                let script = "echo up; exec sleep 60"
                 #expect(
-                    try run(
-                        "-d", "--name", "hh", "--health-cmd", "true", "--health-interval", "1s",
-                        command: ["sleep", "60"]
-                    ).code == 0)
-                #expect(
-                    try eventually(within: 30) {
-                        try docker("inspect", "hh", "--format", "{{.State.Health.Status}}").out == "healthy\n"
-                    })
-                #expect(try docker("rm", "-f", "hh").code == 0)
+                    try docker(run + health + ["--name", "hh", "--init", Clients.image, "sh", "-c", script]).code == 0)
+                func becomes(_ health: String) throws -> Bool {
+                    try eventually(within: 30) { try inspect("hh", "{{.State.Health.Status}}") == health + "\n" }
+                }
+                #expect(try becomes("unhealthy"))
+                #expect(try docker(["exec", "hh", "touch", "/tmp/well"]).code == 0)
+                #expect(try becomes("healthy"))
+                #expect(try docker(["exec", "hh", "cat", "/proc/1/comm"]).out == "docker-init\n")
+                #expect(try docker(["restart", "--time", "0", "hh"]).code == 0)
+                #expect(try eventually(within: 20) { try docker(["logs", "hh"]).out == "up\nup\n" })
+                // The file was the container's own, and is still there.
+                #expect(try becomes("healthy"))
+                // Asked for right after it happened, an event was seen to be missing.
+                let deaths = [
+                    "events", "--since", "5m", "--until", "0s", "--filter", "event=die", "--filter", "container=rr",
+                    "--format", "{{.Actor.Attributes.exitCode}}",
+                ]
+                #expect(try docker(deaths).out == "1\n1\n")
+                #expect(try docker(["rm", "--force", "rr", "hh"]).code == 0)
             }
         }
     }

@@ -20,16 +20,11 @@ extension EndToEnd {
             }
         }
 
-        /// A program that prints what inotify tells it.
-        private func watcher(_ bundle: Bundle) throws {
-            try Programs.compile("watch-files", to: bundle.rootfs + "/bin/watch-files")
-        }
-
         @Test(.enabled(if: !FileBackend.isVirtiofsd, FileBackend.reason)) func watchersSeeTheHostsChanges() throws {
             try Host.use { host in
                 try File.makeDirectories(host.directory + "/shared/sub", mode: 0o755)
                 let bundle = try bind(host, "watch-files /shared/sub 9; true", ("shared", "/shared"))
-                try watcher(bundle)
+                try bundle.install("watch-files")
                 let run = try host.starting(bundle)
                 try run.wait(forOutput: "watching")
                 // The agent looks once a second for what is watched.
@@ -63,7 +58,7 @@ extension EndToEnd {
                     rm /shared/moved; sleep 1; kill %1
                     """
                 let bundle = try bind(host, script, ("shared", "/shared"))
-                try watcher(bundle)
+                try bundle.install("watch-files")
                 let outcome = try host.run(bundle)
                 for line in ["created own", "written own", "from own", "to moved", "deleted moved"] {
                     #expect(outcome.out.components(line) == 1, "\(line): \(outcome.out) \(outcome.err)")
@@ -80,7 +75,7 @@ extension EndToEnd {
                     echo end
                     """
                 let bundle = try host.bundle(script)
-                try watcher(bundle)
+                try bundle.install("watch-files")
                 try File.makeDirectories(bundle.rootfs + "/programs", mode: 0o755)
                 let program = bundle.rootfs + "/bin/watch-files"
                 for number in 0..<200 {

@@ -73,12 +73,22 @@ extension EndToEnd {
                 #expect(list.elements.count == 1)
                 #expect(list.at("0.id")?.string == host.id)
                 #expect(list.at("0.status") == "running")
+                #expect(list.at("0.owner") == "root")
                 #expect(list.at("0.pid") == .integer(Int64(pid)))
                 let table = try host.command("list").lines
                 #expect(table.count == 2)
                 #expect(table.first?.hasPrefix("ID ") == true)
-                #expect(table.last?.contains(" running ") == true)
+                #expect(
+                    table.last?.contains(" running ") == true && table.last?.hasSuffix("Z root") == true, "\(table)")
                 #expect(try host.command("list", "--quiet").out == host.id + "\n")
+                // Whoever the state belongs to, by name, or by number where nobody has it. `state` has no owner, as in runc.
+                for (uid, owner) in [(uid_t(1), "daemon"), (4_000_000_001, "#4000000001"), (0, "root")] {
+                    chown(host.root + "/" + host.id, uid, 0)
+                    #expect(try host.command("list").lines.last?.hasSuffix("Z " + owner) == true)
+                    let list = try JSONValue.parse(try host.command("list", "--format", "json").stdout)
+                    #expect(list.at("0.owner")?.string == owner)
+                }
+                #expect(try host.state()?["owner"] == "")
 
                 // The id is taken as long as the container exists.
                 let second = try host.run(bundle)

@@ -6,42 +6,11 @@ import Testing
 extension EndToEnd {
     /// podman, through conmon.
     @Suite(.enabled(if: obstacle == nil, "\(obstacle ?? "")")) struct Podman {
-        private func use(_ body: (Clients, (_ arguments: String...) throws -> Outcome) throws -> Void) throws {
-            try Host.use { host in
-                let directory = host.directory + "/p"
-                let configuration = directory + "/containers.conf"
-                let clients = try Clients(directory, environment: ["CONTAINERS_CONF=" + configuration])
-                // CI machines may not raise hard limits.
-                try Files.write(
-                    configuration, "[containers]\ndefault_ulimits = [\"nofile=1024:1024\",\"nproc=4096:4096\"]\n")
-                let podman = [
-                    "podman", "--root", directory + "/root", "--runroot", directory + "/run", "--tmpdir",
-                    directory + "/tmp",
-                    "--storage-driver", "overlay", "--cgroup-manager", "cgroupfs", "--events-backend", "file",
-                    "--runtime", Build.binary,
-                ]
-                func command(_ arguments: String...) throws -> Outcome {
-                    try clients.start(podman + arguments).finish()
-                }
-                defer {
-                    _ = try? command("rm", "--all", "--force", "--time", "0")
-                    for mount in ["/root/overlay", "/root/overlay-containers"] {
-                        umount2(directory + mount, CInt(MNT_DETACH))
-                    }
-                    _ = eventually(within: 10) { Leaks.descendants().isEmpty }
-                }
-                #expect(try command("load", "--input", try clients.makeImage("docker")).code == 0)
-                try body(clients, command)
-            }
-        }
-
         @Test func oneShots() throws {
-            try use { clients, podman in
+            try PodmanPlace.use { place in
                 func run(_ options: String..., command: String) throws -> Outcome {
-                    // One word an argument; the command is a shell's.
-                    try clients.start(
-                        ["sh", "-c", #""$@""#, "sh"] + podmanWords(clients) + ["run", "--rm", "--network", "none"]
-                            + options + [Clients.image, "sh", "-c", command]
+                    try place.start(
+                        ["run", "--rm", "--network", "none"] + options + [Clients.image, "sh", "-c", command]
                     ).finish()
                 }
                 let first = try run(command: "echo out; echo err >&2; exit 3")
@@ -52,12 +21,19 @@ extension EndToEnd {
                 #expect(
                     try run("--memory", "64m", "--ulimit", "nofile=100:200", command: "ulimit -n; ulimit -Hn").out
                         == "100\n200\n")
-                try File.makeDirectories(clients.directory + "/v", mode: 0o755)
-                try Files.write(clients.directory + "/v/f", "of the host\n")
+                // The init is podman's, and reaps what nobody waits for.
+                let adopted = try run(
+                    "--init",
+                    command:
+                        "tr '\\0' ' ' </proc/1/cmdline; (sleep 0.1 &); sleep 0.3; echo; ps -o stat | grep Z; exit 4")
+                #expect(adopted.code == 4 && adopted.out.contains("podman-init -- sh -c"), "\(adopted)")
+                #expect(adopted.lines.count == 1, "\(adopted.out)")
+                let directory = place.directory
+                try File.makeDirectories(directory + "/v", mode: 0o755)
+                try Files.write(directory + "/v/f", "of the host\n")
                 #expect(
-                    try run("-v", clients.directory + "/v:/v", command: "cat /v/f; echo in > /v/g").out
-                        == "of the host\n")
-                #expect(try Files.text(clients.directory + "/v/g") == "in\n")
+                    try run("-v", directory + "/v:/v", command: "cat /v/f; echo in > /v/g").out == "of the host\n")
+                #expect(try Files.text(directory + "/v/g") == "in\n")
                 // The default filter, and what it forbids.
                 let filtered = try run(command: "grep Seccomp: /proc/self/status; unshare -n true")
                 #expect(
@@ -71,27 +47,18 @@ extension EndToEnd {
                     "\(privileged)")
                 // podman names the host's devices; in the guest there is nothing behind them.
                 #expect(!privileged.out.contains("was read") && privileged.err.contains("head: /dev/vda: No such"))
-                let missing = try podman("run", "--rm", "--network", "none", Clients.image, "nosuch")
+                let missing = try place.podman("run", "--rm", "--network", "none", Clients.image, "nosuch")
                 #expect(missing.code == 127 && missing.err.contains("executable file not found in $PATH"), "\(missing)")
             }
         }
 
-        /// For `run` above: podman with the same directories.
-        private func podmanWords(_ clients: Clients) -> [String] {
-            let directory = clients.directory
-            return [
-                "podman", "--root", directory + "/root", "--runroot", directory + "/run", "--tmpdir",
-                directory + "/tmp",
-                "--storage-driver", "overlay", "--cgroup-manager", "cgroupfs", "--events-backend", "file", "--runtime",
-                Build.binary,
-            ]
-        }
-
         @Test func lifeOfAContainer() throws {
-            try use { clients, podman in
+            try PodmanPlace.use { place in
+                let podman = place.podman
                 let script = "trap 'echo got term; exit 7' TERM; echo up; while :; do sleep 0.1; done"
-                let run = try podman(
-                    "run", "-d", "--name", "aa", "--network", "none", Clients.image, "sh", "-c", script)
+                let run = try place.run(
+                    "-d", "--name", "aa", "--health-cmd", "test -e /tmp/well", "--health-interval", "disable",
+                    "--health-retries", "1", command: script)
                 #expect(run.code == 0, "\(run.err)")
                 #expect(try eventually(within: 20) { try podman("logs", "aa").out.contains("up\n") })
                 let exec = try podman("exec", "aa", "sh", "-c", "echo inside; exit 3")
@@ -103,40 +70,80 @@ extension EndToEnd {
                         "id -u; echo $X; pwd"
                     ).out == "5\ny\n/tmp\n")
 
+                // A health check is an exec.
+                #expect(try podman("healthcheck", "run", "aa").code == 1)
+                #expect(try place.inspect("aa", "{{.State.Health.Status}}") == "unhealthy\n")
+                #expect(try podman("exec", "aa", "touch", "/tmp/well").code == 0)
+                #expect(try podman("healthcheck", "run", "aa").code == 0)
+                #expect(try place.inspect("aa", "{{.State.Health.Status}}") == "healthy\n")
+
                 #expect(try podman("pause", "aa").code == 0)
-                #expect(try podman("inspect", "aa", "--format", "{{.State.Status}}").out == "paused\n")
+                #expect(try place.inspect("aa", "{{.State.Status}}") == "paused\n")
                 #expect(try podman("unpause", "aa").code == 0)
 
-                // The host's side: the container's own process, and what it costs.
+                // The host's side: the container's own process, and what the whole sandbox costs.
                 let top = try podman("top", "aa").lines
                 #expect(top.count == 2 && top[1].contains("kvm-runtime: sh -c"), "\(top)")
-                let stats = try podman("stats", "--no-stream", "--format", "{{.PIDs}} {{.MemUsage}}", "aa").out
-                #expect((Int(stats.split(separator: " ").first ?? "") ?? 0) >= 4, "\(stats)")
+                let stats = try JSONValue.parse(
+                    try podman("stats", "--no-stream", "--format", "json", "aa").stdout)
+                #expect((Int(stats.at("0.pids")?.string ?? "") ?? 0) >= 4, "\(stats.text())")
+                // A guest that has booted holds some dozens of MB.
+                let memory = stats.at("0.mem_usage")?.string ?? ""
+                #expect(Double(memory.prefix { $0 != "M" }).map { $0 > 30 && $0 < 1000 } == true, "\(stats.text())")
 
                 // Copies go to the container, and never to the host.
-                try Files.write(clients.directory + "/file", "copied\n")
-                #expect(try podman("cp", clients.directory + "/file", "aa:/root/kvm-e2e-file").code == 0)
+                try Files.write(place.directory + "/file", "copied\n")
+                #expect(try podman("cp", place.directory + "/file", "aa:/root/kvm-e2e-file").code == 0)
                 #expect(try podman("exec", "aa", "cat", "/root/kvm-e2e-file").out == "copied\n")
                 #expect(!File.exists("/root/kvm-e2e-file"))
-                #expect(try podman("cp", "aa:/etc/passwd", clients.directory + "/passwd").code == 0)
-                #expect(try Files.text(clients.directory + "/passwd").contains("a guest"))
+                #expect(try podman("cp", "aa:/etc/passwd", place.directory + "/passwd").code == 0)
+                #expect(try Files.text(place.directory + "/passwd").contains("a guest"))
 
+                // Somebody looks on from here to the end.
+                let attached = try place.start(["attach", "--no-stdin", "aa"])
+                #expect(try podman("exec", "aa", "sh", "-c", "echo seen >/proc/1/fd/1").code == 0)
+                try attached.wait(forOutput: "seen\n")
                 #expect(try podman("stop", "aa").code == 0)
+                #expect(try attached.finish().out.contains("got term\n"))
                 #expect(try podman("logs", "aa").out.hasSuffix("got term\n"))
-                #expect(
-                    try podman("inspect", "aa", "--format", "{{.State.ExitCode}} {{.State.Status}}").out == "7 exited\n"
-                )
-                #expect(try podman("events", "--stream=false", "--filter", "event=died").out.contains("died"))
+                #expect(try place.inspect("aa", "{{.State.ExitCode}} {{.State.Status}}") == "7 exited\n")
+                #expect(try died(place) == "7\n")
                 #expect(try podman("restart", "aa").code == 0)
                 #expect(try podman("kill", "--signal", "KILL", "aa").code == 0)
-                #expect(
-                    try eventually(within: 20) {
-                        try podman("inspect", "aa", "--format", "{{.State.ExitCode}}").out == "137\n"
-                    })
+                #expect(try eventually(within: 20) { try place.inspect("aa", "{{.State.ExitCode}}") == "137\n" })
+                #expect(try died(place) == "7\n137\n")
                 #expect(try podman("rm", "-f", "aa").code == 0)
+            }
+        }
+
+        /// The exit codes that podman's events have told.
+        private func died(_ place: PodmanPlace) throws -> String {
+            try place.podman(
+                "events", "--stream=false", "--filter", "container=aa", "--filter", "event=died", "--format",
+                "{{.ContainerExitCode}}"
+            ).out
+        }
+
+        /// Standard input reaches a container that podman has started, and one that it attaches to.
+        @Test func attach() throws {
+            try PodmanPlace.use { place in
+                let script = "while read line; do echo got $line; done; exit 6"
+                let run = try place.run("-d", "-i", "--name", "aa", command: script)
+                #expect(run.code == 0, "\(run.err)")
+                let attached = try place.start(["attach", "aa"], stdin: .pipe)
+                attached.write("one\ntwo\n")
+                try attached.wait(forOutput: "got one\ngot two\n")
+                attached.closeInput()
+                _ = try attached.finish()
+                #expect(try place.podman("wait", "aa").out == "6\n")
+                let started = try place.start(["start", "--attach", "--interactive", "aa"], stdin: .pipe)
+                started.write("three\n")
+                started.closeInput()
+                let outcome = try started.finish()
+                #expect(outcome.code == 6 && outcome.out == "got three\n", "\(outcome)")
             }
         }
     }
 }
 
-private let obstacle = Clients.obstacle("podman", "conmon", "umoci", "skopeo")
+private let obstacle = Clients.obstacle("podman", "conmon", "catatonit", "umoci", "skopeo")

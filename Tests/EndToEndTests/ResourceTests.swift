@@ -32,7 +32,8 @@ extension EndToEnd {
             }
         }
 
-        @Test func tooMuchMemoryIsKilled() throws {
+        /// The code says that something was killed, and a line says why: the log's, or where there is none, stderr's.
+        @Test func tooMuchMemoryIsKilledAndTold() throws {
             try Host.use { host in
                 let bundle = try host.bundle { config in
                     limited(&config)
@@ -44,6 +45,23 @@ extension EndToEnd {
                         ])
                 }
                 #expect(try host.run(bundle).status == .exited(code: 128 + SIGKILL))
+                let words =
+                    "container \(host.id) ran out of memory: the guest's kernel killed a process of it, "
+                    + "at the container's memory limit"
+                #expect(try Files.text(host.log).split(separator: "\n").count { $0.contains(words) } == 1)
+                // A container without a limit has the guest's memory.
+                try host.configure("[guest]\ndefault_memory_mib = 96\n")
+                host.globals.removeAll { $0 == "--log" || $0 == host.log }
+                let free = try host.run("tail /dev/zero; echo tail $?")
+                #expect(free.code == 0 && free.out == "tail 137\n", "\(free.err)")
+                let told = free.complaints.filter {
+                    $0.hasPrefix("kvm-runtime: ") && !$0.contains("software emulation")
+                }
+                #expect(
+                    told == [
+                        "kvm-runtime: warning: container \(host.id) ran out of memory: the guest's kernel killed a "
+                            + "process of it, with all of the guest's 96 MiB in use"
+                    ], "\(free.err)")
             }
         }
 

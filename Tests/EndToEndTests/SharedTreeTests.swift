@@ -38,7 +38,7 @@ extension EndToEnd {
             _ host: Host, _ script: String, _ edit: (inout JSONValue) -> Void
         ) throws -> Bundle {
             let bundle = try host.bundle(script, edit)
-            try Programs.compile("unix-client", to: bundle.rootfs + "/bin/client")
+            try bundle.install("unix-client")
             return bundle
         }
 
@@ -51,9 +51,9 @@ extension EndToEnd {
             try Host.use { host in
                 try withServer(host) { path in
                     let script = """
-                        stat -c '%F %a' /run/s.sock; echo hello | client /run/s.sock
-                        head -c 3000000 /dev/zero | tr '\\0' a | client /run/s.sock | tr -d A | wc -c
-                        for i in $(seq 20); do echo $i | client /run/s.sock > /tmp/$i & done; wait; cat /tmp/* | sort -n | tail -n 1
+                        stat -c '%F %a' /run/s.sock; echo hello | unix-client /run/s.sock
+                        head -c 3000000 /dev/zero | tr '\\0' a | unix-client /run/s.sock | tr -d A | wc -c
+                        for i in $(seq 20); do echo $i | unix-client /run/s.sock > /tmp/$i & done; wait; cat /tmp/* | sort -n | tail -n 1
                         """
                     let outcome = try host.run(
                         try bundle(host, script) {
@@ -70,7 +70,7 @@ extension EndToEnd {
             try Host.use { host in
                 try withServer(host) { path in
                     let run = try host.starting(
-                        try bundle(host, "echo up; read -r go; client /run/s.sock </dev/null; echo ended") {
+                        try bundle(host, "echo up; read -r go; unix-client /run/s.sock </dev/null; echo ended") {
                             socket(&$0, path)
                         }, stdin: .pipe)
                     try run.wait(forOutput: "up")
@@ -100,7 +100,7 @@ extension EndToEnd {
                     try run.wait(forOutput: "ready")
                     let pid = try #require(try host.state(first)?["pid"]?.integer)
                     let outcome = try host.run(
-                        try bundle(host, "echo hello | client /run/s.sock") {
+                        try bundle(host, "echo hello | unix-client /run/s.sock") {
                             $0.set(
                                 "linux.namespaces",
                                 [

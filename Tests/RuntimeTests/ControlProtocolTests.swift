@@ -11,7 +11,7 @@ struct ControlProtocolTests {
     }
 
     @Test(arguments: [
-        ControlEvent.created, .done, .exited(code: 0), .exited(code: 255), .exited(code: .min),
+        ControlEvent.created, .done, .exited(code: 0), .warning("é\n"), .exited(code: 255), .exited(code: .min),
         .failed(message: "é\n\"", exitCode: 127, console: ["one", "two"]),
         .failed(message: "", exitCode: 1, console: []),
         .console(line: "é"), .timeline([], processorTimes: [:]),

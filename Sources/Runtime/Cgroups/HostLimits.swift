@@ -14,7 +14,8 @@ struct HostLimits: Equatable {
 
     /// MiB that QEMU, kvm-vmm and the supervisor need beside the guest's memory.
     static let processesMiB = 160
-    /// And what QEMU's emulation keeps of translated code (its `tb-size` is a quarter of the guest's memory, at most 1 GiB).
+    /// And what QEMU's emulation keeps of translated code: without a `tb-size` 1 GiB, seen with a guest of 128 MiB too. Of
+    /// that it fills some 0.6 MiB an exec.
     static let translationMiB = 1024
 
     init(_ resources: Linux.Resources?, guestMemoryMiB: Int, accelerated: Bool) {

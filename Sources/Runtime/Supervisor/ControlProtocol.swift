@@ -118,6 +118,8 @@ enum ControlEvent: Equatable, Sendable {
     case failed(message: String, exitCode: Int32, console: [String])
     /// The container's init has ended and all it wrote is delivered.
     case exited(code: Int32)
+    /// What the person who ran the container should know, and what does not end it.
+    case warning(String)
     /// A line of the guest's console, where `--debug` asks for it.
     case console(line: String)
     /// Where the time went, before `exited`.
@@ -140,6 +142,7 @@ enum ControlEvent: Equatable, Sendable {
                 "console": JSONValue(console),
             ]
         case .exited(let code): ["event": "exited", "code": JSONValue(code)]
+        case .warning(let message): ["event": "warning", "message": .string(message)]
         case .console(let line): ["event": "console", "line": .string(line)]
         case .timeline(let marks, let times):
             [
@@ -165,6 +168,7 @@ enum ControlEvent: Equatable, Sendable {
             self = .failed(
                 message: try fields["message"].string(), exitCode: try fields["exitCode"].int(),
                 console: try fields["console"].strings())
+        case "warning": self = .warning(try fields["message"].string())
         case "console": self = .console(line: try fields["line"].string())
         case "exited": self = .exited(code: try fields["code"].int())
         case "timeline":

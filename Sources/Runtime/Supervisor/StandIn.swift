@@ -113,7 +113,7 @@ final class StandIn {
         case .exited(let code):
             exitCode = code
             if stdio?.isDelivered ?? true { loop.stop() }
-        case .created, .console, .timeline, .value: break
+        case .created, .console, .warning, .timeline, .value: break
         }
     }
 

@@ -12,7 +12,10 @@ extension Supervisor {
         if let deadline { loop.cancel(deadline) }
         let now = Clock.monotonicNanoseconds()
         timeline.mark(.agentReady, now)
-        timeline.mark(.kernelEntered, now > hello.uptime ? now - hello.uptime : now)
+        let entered = now > hello.uptime ? now - hello.uptime : now
+        guestEntered = entered
+        // A guest that was joined ran before this sandbox began.
+        timeline.mark(.kernelEntered, request.sandbox.isEmpty ? entered : now)
         guard hello.version == wireVersion else {
             return fail(
                 RuntimeError(
@@ -147,7 +150,7 @@ extension Supervisor {
 
     /// A moment of the guest's clock, which is known against ours since the agent's greeting.
     func markGuestTime(_ name: TimelineMark.Name, _ uptime: UInt64) {
-        guard let entered = timeline.marks.first(where: { $0.name == .kernelEntered })?.time else { return }
+        guard let entered = guestEntered else { return }
         let (time, overflow) = entered.addingReportingOverflow(uptime)
         // The guest can say what it likes; the picture stays within the present.
         timeline.mark(name, overflow ? Clock.monotonicNanoseconds() : min(time, Clock.monotonicNanoseconds()))

@@ -37,9 +37,13 @@ extension Supervisor {
         guard phase >= .created, phase < .exited, let agent else {
             return answer(Self.refusal("container not running"))
         }
-        agent.send(.listProcesses(container: id.text)) { result in
+        agent.send(.listProcesses(container: id.text)) { [unowned self] result in
             guard case .success(.processes(let entries)) = result else {
                 return answer(ControlEvent(agentAnswer: result))
+            }
+            // What the times in /proc are measured from, in ticks of 10 ms.
+            if let entered = guestEntered {
+                answer(.value(["uptime": JSONValue((Clock.monotonicNanoseconds() - entered) / 10_000_000)]))
             }
             var rest = entries[...]
             while !rest.isEmpty {
@@ -70,6 +74,15 @@ extension Supervisor {
     /// The kernel of the guest has killed a process of the container for want of memory.
     func tellOfMemory(_ count: UInt64) {
         for listener in listeners { listener.send(.value(["type": "oom", "count": JSONValue(count)])) }
+    }
+
+    /// Why a container whose processes were killed ended as it did; nil if memory was enough. Without a limit of its own
+    /// it is the guest's memory that was used up.
+    var memoryWarning: String? {
+        guard exit?.oomKilled == true else { return nil }
+        let isLimited = spec.linux?.resources?.memory?.limit.map { $0 > 0 } ?? false
+        return "container \(id) ran out of memory: the guest's kernel killed a process of it, "
+            + (isLimited ? "at the container's memory limit" : "with all of the guest's \(record.memoryMiB) MiB in use")
     }
 }
 

@@ -75,6 +75,7 @@ extension Supervisor {
             .timeline(
                 timeline.marks,
                 processorTimes: Dictionary(times.map { ($0.name, $0.microseconds) }, uniquingKeysWith: max)))
+        if let memoryWarning { launcher.send(.warning(memoryWarning)) }
         launcher.send(.exited(code: code))
         // The last word: whoever waits for the container finds all else done.
         standIn.exit(code)

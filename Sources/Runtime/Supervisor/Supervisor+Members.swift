@@ -30,7 +30,8 @@ extension Supervisor {
                         JSONObject(sorted: machine.processes.map { ($0.name, JSONValue($0.pid)) })),
                 ]))
             caller.send(.done)
-            member.send(.hello(Hello(kernel: agent.kernel, uptime: 0)))
+            let uptime = guestEntered.map { Clock.monotonicNanoseconds() - $0 } ?? 0
+            member.send(.hello(Hello(kernel: agent.kernel, uptime: uptime)))
         } catch {
             refuse("the guest of \(id): \(error)")
         }

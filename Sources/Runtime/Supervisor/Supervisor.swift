@@ -45,6 +45,8 @@ final class Supervisor {
     /// What the guest was told to make.
     var plan: JailPlan?
     var timeline = Timeline()
+    /// When the guest's kernel was entered, by CLOCK_MONOTONIC: its own times are measured from there.
+    var guestEntered: UInt64?
     var console = ConsoleTail()
     var machine: (any VirtualMachine)?
     /// What its trees' names begin with; a container in another's guest has one.

@@ -90,12 +90,12 @@ extension LaunchedSandbox {
                 _ = try? process.wait()
                 runPoststop()
                 throw RuntimeError(message, exitCode: code, console: console)
-            case .done, .exited, .timeline, .console, .process, .stepFailed, .value: continue
+            case .done, .exited, .timeline, .console, .warning, .process, .stepFailed, .value: continue
             }
         }
     }
 
-    /// The supervisor's next word; the guest's console goes to the log on the way.
+    /// The supervisor's next word; the guest's console and warnings go to the log on the way.
     borrowing func next() throws(RuntimeError) -> ControlEvent {
         do {
             guard let value = try channel.receive() else {
@@ -108,6 +108,7 @@ extension LaunchedSandbox {
             }
             let event = try ControlEvent(decoding: value)
             if case .console(let line) = event { log.debug("guest: \(line)") }
+            if case .warning(let message) = event { log.warning(message) }
             return event
         } catch let error as RuntimeError {
             throw error

@@ -52,16 +52,27 @@ public enum Kill {
         _ context: RuntimeContext, id text: String, signal word: String, all: Bool
     ) throws(RuntimeError) {
         let (id, record) = try context.record(text)
-        guard let signal = Signals.number(of: word) else {
-            throw RuntimeError("unknown signal \(word.debugDescription)")
-        }
+        let signal = try number(word)
         switch record.currentStatus {
         case .created, .running, .paused:
-            try Ask.supervisor(of: id, in: context.store, .signal(signal, all: all))
+            // As kill(2) and runc have it, 0 asks whether there is somebody to get signals.
+            if signal == 0 { return }
+            guard (1...64).contains(signal) else { throw RuntimeError("unable to signal init: invalid argument") }
+            try Ask.supervisor(of: id, in: context.store, .signal(CInt(signal), all: all))
         case .creating, .stopped:
             // `kill --all` of a container that has ended is how containerd makes sure; runc lets it pass.
             if !all { throw RuntimeError("container not running") }
         }
+    }
+
+    /// A word as runc reads it: a decimal number, whatever it is; a name; nothing is SIGTERM.
+    private static func number(_ word: String) throws(RuntimeError) -> Int {
+        if word.isEmpty { return Int(SIGTERM) }
+        if let number = Int(word) { return number }
+        guard let signal = Signals.number(of: word) else {
+            throw RuntimeError("unknown signal \(word.debugDescription)")
+        }
+        return Int(signal)
     }
 }
 

@@ -57,7 +57,7 @@ public struct Run {
                 case .done: return try sandbox.runPoststart()
                 case .failed(let message, let code, let console):
                     throw RuntimeError(message, exitCode: code, console: console)
-                case .created, .exited, .timeline, .console, .process, .stepFailed, .value: continue
+                case .created, .exited, .timeline, .console, .warning, .process, .stepFailed, .value: continue
                 }
             }
         } catch {
@@ -119,7 +119,7 @@ private final class Foreground {
             case .done:
                 try sandbox.runPoststart()
                 loop.after(milliseconds: 300) { ProcessControl.releaseCodePages() }
-            case .console, .process, .stepFailed, .value: break
+            case .console, .warning, .process, .stepFailed, .value: break
             case .failed(let message, let code, let console):
                 end(.failure(RuntimeError(message, exitCode: code, console: console)), final: false)
             case .timeline(let marks, let times):

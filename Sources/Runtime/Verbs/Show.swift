@@ -25,21 +25,27 @@ public enum ShowList {
         let ids: [ContainerID]
         do throws(StateError) { ids = try context.store.all() } catch { throw RuntimeError("\(error)") }
         // One that is being made or removed at this moment has no readable state, and is passed over.
-        let records = ids.compactMap { try? context.store.record(of: $0) }
-        if quiet { return Output.print(records.map { $0.id + "\n" }.joined()) }
+        let records = ids.compactMap { id in (try? context.store.record(of: id)).map { (id, $0) } }
+        if quiet { return Output.print(records.map { $0.0.text + "\n" }.joined()) }
+        let users = HostUsers()
+        let owned = records.map { id, record in
+            // runc's form for a user that the host has no name for.
+            (record: record, owner: context.store.owner(of: id).map { users[$0] ?? "#\($0)" } ?? "")
+        }
         switch format {
-        case .json: Output.print(JSONValue.array(records.map(\.publicState)).text() + "\n")
-        case .table: Output.print(table(records))
+        case .json:
+            Output.print(JSONValue.array(owned.map { $0.record.publicState(owner: $0.owner) }).text() + "\n")
+        case .table: Output.print(table(owned))
         }
     }
 
-    static func table(_ records: [ContainerRecord]) -> String {
+    static func table(_ containers: [(record: ContainerRecord, owner: String)]) -> String {
         let rows =
             [["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]]
-            + records.map { record in
+            + containers.map { record, owner in
                 let status = record.currentStatus
                 let pid = status == .stopped ? "0" : "\(record.pid)"
-                return [record.id, pid, status.rawValue, record.bundle, record.created, "root"]
+                return [record.id, pid, status.rawValue, record.bundle, record.created, owner]
             }
         let widths = (0..<6).map { column in max(11, rows.map { $0[column].count }.max() ?? 0) }
         return rows.map { row in

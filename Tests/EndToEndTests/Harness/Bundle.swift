@@ -22,6 +22,19 @@ struct Bundle {
         try Files.write(path + "/config.json", config.text(.pretty))
     }
 
+    /// Compiles a program of Tests/Programs into the container's /bin.
+    func install(_ program: String) throws {
+        let tests = String(#filePath.dropLast("EndToEndTests/Harness/Bundle.swift".count))
+        let outcome = try Running(
+            "/usr/bin/gcc",
+            [
+                "-static", "-O1", "-Wall", "-Wextra", "-Werror", "-o", rootfs + "/bin/" + program,
+                tests + "Programs/\(program).c",
+            ]
+        ).finish()
+        guard outcome.code == 0 else { throw Trouble("\(program).c: \(outcome.err)") }
+    }
+
     /// What `kvm-runtime spec` writes.
     static var defaultConfig: JSONValue {
         get throws { try JSONValue.parse(try defaultText.get()) }
@@ -92,16 +105,5 @@ enum Files {
             if unlink(entry) != 0 { removeTree(entry) }
         }
         rmdir(path)
-    }
-}
-
-/// Programs of `Tests/Programs` for a container, which have everything in them.
-enum Programs {
-    static func compile(_ name: String, to path: String) throws {
-        let source = String(#filePath.dropLast("EndToEndTests/Harness/Bundle.swift".count)) + "Programs/\(name).c"
-        let outcome = try Running(
-            "/usr/bin/gcc", ["-static", "-O1", "-Wall", "-Werror", "-o", path, source]
-        ).finish()
-        guard outcome.code == 0 else { throw Trouble("gcc \(source): \(outcome.err)") }
     }
 }
