@@ -42,6 +42,7 @@ let package = Package(
         room("LinuxSys", ["CLinux"]),
         room("Spawn", ["CSpawn", "LinuxSys"]),
         room("JSON"),
+        room("DBus", ["LinuxSys"]),
         room("OCISpec", ["JSON"]),
         room("AgentProtocol"),
         .target(
@@ -112,6 +113,7 @@ let package = Package(
         tests("KVMTests", ["KVM", "CKVM", "LinuxSys"]),
         tests("QEMUDriverTests", ["QEMUDriver", "VMDriver", "LinuxSys", "JSON"]),
         tests("StateStoreTests", ["StateStore", "OCISpec", "LinuxSys"]),
+        tests("DBusTests", ["DBus", "LinuxSys"]),
         tests("RuntimeTests", ["Runtime", "KVM", "OCISpec", "AgentProtocol", "LinuxSys", "JSON"]),
         tests("EndToEndTests", ["LinuxSys", "Spawn", "JSON"]),
     ]

@@ -39,6 +39,7 @@ ARROWS: dict[str, set[str]] = {
     "LinuxSys": {"CLinux"},
     "Spawn": {"CSpawn", "LinuxSys"},
     "Netlink": {"LinuxSys"},
+    "DBus": {"LinuxSys"},
     "KVM": {"CKVM", "LinuxSys"},
     "FileCalls": {"CFileCalls", "CLinux", "LinuxSys"},
     # Formats and protocols: no input, no output.
