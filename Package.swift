@@ -68,7 +68,7 @@ let package = Package(
             "Runtime",
             [
                 "CLinux", "LinuxSys", "Spawn", "JSON", "OCISpec", "AgentProtocol", "JailCompiler", "KVM", "VMMWire",
-                "VMDriver", "QEMUDriver", "StateStore",
+                "VMDriver", "QEMUDriver", "StateStore", "DBus",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         .executableTarget(
@@ -114,7 +114,7 @@ let package = Package(
         tests("QEMUDriverTests", ["QEMUDriver", "VMDriver", "LinuxSys", "JSON"]),
         tests("StateStoreTests", ["StateStore", "OCISpec", "LinuxSys"]),
         tests("DBusTests", ["DBus", "LinuxSys"]),
-        tests("RuntimeTests", ["Runtime", "KVM", "OCISpec", "AgentProtocol", "LinuxSys", "JSON"]),
+        tests("RuntimeTests", ["Runtime", "DBus", "KVM", "OCISpec", "AgentProtocol", "LinuxSys", "JSON"]),
         tests("EndToEndTests", ["LinuxSys", "Spawn", "JSON"]),
     ]
 )

@@ -62,7 +62,7 @@ ARROWS: dict[str, set[str]] = {
     "StateStore": {"LinuxSys", "OCISpec", "JSON"},
     "Runtime": {
         "CLinux", "LinuxSys", "Spawn", "Netlink", "JSON", "OCISpec", "AgentProtocol", "JailCompiler", "KVM", "VMMWire", "VMDriver",
-        "QEMUDriver", "StateStore", "Logging",
+        "QEMUDriver", "StateStore", "DBus", "Logging",
     },
     # Programs: parse, call, print.
     "kvm-runtime": {"Runtime", "LinuxSys", "OCISpec", "ArgumentParser"},

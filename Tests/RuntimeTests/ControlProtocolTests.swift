@@ -109,7 +109,11 @@ struct ControlProtocolTests {
 struct LaunchRequestTests {
     static let sample: JSONValue = [
         "root": "/run/kvm-runtime", "id": "c1", "bundle": "/b", "rootfs": "/b/rootfs", "standIn": 77,
-        "cgroup": [["directory": "/d", "outside": "/o", "controllers": ["cpu"], "isUnified": false, "mount": "/m"]],
+        "cgroup": [
+            "places": [
+                ["directory": "/d", "outside": "/o", "controllers": ["cpu"], "isUnified": false, "mount": "/m"]
+            ], "unit": "u.scope",
+        ],
         "followsLauncher": true, "removesAtExit": false, "consoleSocket": true, "waitsForHooks": false, "debug": false,
         "accelerated": false,
         "tscKilohertz": 2_400_000, "vcpus": 2, "memoryMiB": 512, "kernelParameters": ["debug"], "bootTimeout": 30,
@@ -141,7 +145,7 @@ struct LaunchRequestTests {
         guard case .object(let object) = Self.sample else { return }
         for member in object {
             // A list without entries may be left out.
-            if member.key != "kernelParameters", member.key != "cgroup" {
+            if member.key != "kernelParameters" {
                 let missing = #expect(throws: JSONFieldError.self) {
                     try LaunchRequest(decoding: changed(member.key, nil))
                 }
