@@ -41,6 +41,44 @@ extension EndToEnd {
             }
         }
 
+        @Test("what the host kills for want of memory is said; the guest runs out first")
+        func memory() throws {
+            try Host.use { host in
+                // All of its limit, and the host's page cache beside it.
+                let fill =
+                    "dd if=/dev/zero of=/dev/null bs=90M count=1; cat /host/busybox >/dev/null; echo filled; sleep 1000"
+                let bundle = try host.bundle(fill) {
+                    $0.set("linux.cgroupsPath", "/one")
+                    $0.set("linux.resources.memory", ["limit": 104_857_600])
+                    $0.append(
+                        "mounts",
+                        ["destination": "/host", "type": "bind", "source": "/bin", "options": ["bind", "ro"]])
+                }
+                let words = try Lab(
+                    host,
+                    script: """
+                        mount -t cgroup2 cgroup2 /sys/fs/cgroup
+                        \(Lab.runtime) run --bundle \(bundle.path) nested </dev/null >/run/out 2>&1 &
+                        for i in {1..300}; do grep -q filled /run/out && break; sleep 0.1; done
+                        echo "peak: $(cat /sys/fs/cgroup/one/memory.peak) of $(cat /sys/fs/cgroup/one/memory.max)"
+                        echo 20M >/sys/fs/cgroup/one/memory.max
+                        wait $!
+                        echo "code $?"
+                        cat /run/out
+
+                        """
+                ).run()
+                let figures = try #require(try /peak: (\d+) of (\d+)/.firstMatch(in: words), "\(words)")
+                let (peak, limit) = (try #require(Int(figures.1)), try #require(Int(figures.2)))
+                // What the container has filled has come out of the host's memory.
+                #expect(peak > 90 << 20 && peak < limit, "\(words)")
+                #expect(words.contains("filled"), "\(words)")
+                #expect(words.contains("code 137\r\n"), "\(words)")
+                #expect(words.contains("the host's kernel killed "), "\(words)")
+                #expect(words.contains("for want of memory"), "\(words)")
+            }
+        }
+
         private static func unified(_ bundle: Bundle) -> String {
             """
             mount -t cgroup2 cgroup2 /sys/fs/cgroup

@@ -122,11 +122,11 @@ struct HostCgroup: Equatable, Sendable {
         for place in places where place.has(setting.controller) {
             let writes = setting.writes(isUnified: place.isUnified)
             guard let last = writes.last else { continue }
-            // The last one's absence is the error.
-            let chosen = writes.first { File.exists(place.directory + "/" + $0.file) } ?? last
-            do throws(Errno) { try Self.write(Array(chosen.value.utf8), to: place.directory + "/" + chosen.file) } catch
-            {
-                throw RuntimeError("cgroup: writing \(chosen.value) to \(place.directory)/\(chosen.file): \(error)")
+            guard let write = writes.first(where: { File.exists(place.directory + "/" + $0.file) }) else {
+                throw RuntimeError("the host's cgroups have no \(last.file): its kernel can't hold that limit")
+            }
+            do throws(Errno) { try Self.write(Array(write.value.utf8), to: place.directory + "/" + write.file) } catch {
+                throw RuntimeError("cgroup: writing \(write.value) to \(place.directory)/\(write.file): \(error)")
             }
         }
     }
@@ -147,6 +147,13 @@ struct HostCgroup: Equatable, Sendable {
             }
         }
         return 0
+    }
+
+    /// What is said of a process that the host's kernel has killed for it.
+    static func outOfMemory(_ name: String) -> RuntimeError {
+        RuntimeError(
+            "the host's kernel killed \(name) for want of memory: the container's cgroup on the host has no more "
+                + "(memory limit and the guest's overhead)", exitCode: 128 + SIGKILL)
     }
 
     /// Processes that are in it.
