@@ -40,6 +40,8 @@ extension Launch {
         let limits = HostLimits(
             spec.linux?.resources, guestMemoryMiB: request.memoryMiB, accelerated: request.accelerated)
         let cgroup = try HostCgroup.at(path)
+        // Before it is written down: whoever finds the file kills what is there.
+        try checkEmpty(cgroup)
         do throws(StateError) { try context.store.write(cgroup: cgroup.json.bytes(), of: id) } catch {
             throw RuntimeError("\(error)")
         }
@@ -87,7 +89,6 @@ extension Launch {
     private func startScope(
         _ unit: String, _ slice: String, _ id: ContainerID, _ limits: HostLimits, _ cgroup: HostCgroup
     ) throws(RuntimeError) -> Placeholder {
-        try checkEmpty(cgroup)
         let holder: Placeholder
         do throws(Errno) { holder = try Placeholder() } catch {
             throw RuntimeError("can't make a process for the unit \(unit): \(error)")
