@@ -10,20 +10,29 @@ public struct CreateContainer: Equatable, Sendable {
     public var cgroup: [String]
     /// The cgroup's limits, in the order in which they are written.
     public var settings: [CgroupSetting]
+    /// The program that decides about devices (BPF_PROG_TYPE_CGROUP_DEVICE), eight bytes an instruction; empty: none.
+    public var deviceFilter: [UInt8]
     /// Directories of the share, below its root, whose files the host watches for the guest (inotify).
     public var watched: [String]
+    /// Namespaces that it has of others.
+    public var joins: [NamespaceJoin]
     public var stdio: Stdio
+
+    /// Of more containers nobody takes namespaces: there are not so many kinds.
+    public static let mostJoins = 16
 
     public init(
         container: String, plan: [UInt8], shareTag: String, cgroup: [String], settings: [CgroupSetting] = [],
-        watched: [String] = [], stdio: Stdio
+        deviceFilter: [UInt8] = [], watched: [String] = [], joins: [NamespaceJoin] = [], stdio: Stdio
     ) {
         self.container = container
         self.plan = plan
         self.shareTag = shareTag
         self.cgroup = cgroup
         self.settings = settings
+        self.deviceFilter = deviceFilter
         self.watched = watched
+        self.joins = joins
         self.stdio = stdio
     }
 
@@ -33,7 +42,10 @@ public struct CreateContainer: Equatable, Sendable {
         writer.put(shareTag)
         writer.put(cgroup)
         writer.put(settings)
+        writer.put(deviceFilter)
         writer.put(watched)
+        writer.put(UInt32(truncatingIfNeeded: joins.count))
+        for join in joins { join.write(to: &writer) }
         stdio.write(to: &writer)
     }
 
@@ -43,7 +55,12 @@ public struct CreateContainer: Equatable, Sendable {
         shareTag = try reader.text("shareTag", limit: 36)
         cgroup = try reader.texts("cgroup")
         settings = try reader.settings()
+        deviceFilter = try reader.bytes("deviceFilter", limit: WireLimit.deviceFilter)
         watched = try reader.texts("watched")
+        joins = []
+        for _ in 0..<(try reader.count("joins", limit: Self.mostJoins)) {
+            joins.append(try NamespaceJoin(from: &reader))
+        }
         stdio = try Stdio(from: &reader)
     }
 }

@@ -3,14 +3,14 @@
 public enum JailOperationKind: UInt32, CaseIterable, Sendable {
     case mount = 1
     case bind, remount, attributes, propagation, device, symlink, copyUp, mask, readOnly, sysctl, loopback, hostname
-    case domainname, oomScore
+    case domainname
 }
 
 /// Where the child between clone and exec is. The numbers are those of `CJail.h`.
 public enum JailStep: UInt32, CaseIterable, Sendable {
     case namespaces = 1
     case rootfs, operation, pivot, terminal, stdio, limits, cwd, capabilities, groups, user, lookup, sync, exec, join,
-        seccomp
+        seccomp, hook, oomScore, scheduler, ioPriority, personality, affinity, timeOffsets
 }
 
 /// What the child failed at. The host has the plan, and so the words for it.
@@ -39,6 +39,37 @@ public struct StepFailure: Error, Equatable, Sendable {
         index = try reader.integer()
         errno = try reader.integer()
     }
+}
+
+/// Namespaces of another container of the guest, for a container to live in.
+public struct NamespaceJoin: Equatable, Sendable {
+    public var container: String
+    /// `NamespaceFlag`s.
+    public var namespaces: UInt64
+
+    public init(container: String, namespaces: UInt64) {
+        self.container = container
+        self.namespaces = namespaces
+    }
+
+    func write(to writer: inout WireWriter) {
+        writer.put(container)
+        writer.put(namespaces)
+    }
+
+    init(from reader: inout WireReader) throws(WireError) {
+        container = try reader.container()
+        namespaces = try reader.integer()
+    }
+}
+
+/// How a hook of the guest's failed: what `StepFailure.errno` says where it is no error number. As `CJail.h` has them.
+public enum HookOutcome {
+    public static let exited: Int32 = 0x1000
+    public static let signaled: Int32 = 0x2000
+    public static let timedOut: Int32 = 0x3000
+    /// What the code or the signal is in.
+    public static let detail: Int32 = 0xff
 }
 
 /// One file of a cgroup and what to write to it.
@@ -75,4 +106,5 @@ public enum NamespaceFlag {
     public static let ipc: UInt64 = 0x0800_0000
     public static let pid: UInt64 = 0x2000_0000
     public static let network: UInt64 = 0x4000_0000
+    public static let time: UInt64 = 0x80
 }

@@ -34,6 +34,8 @@ public enum WireLimit {
     public static let arguments = 1 << 18
     /// Bytes of a path or an error's text.
     public static let text = 4096
+    /// Bytes of a device filter: 4096 instructions.
+    public static let deviceFilter = 32 << 10
     /// Bytes of a file of a cgroup.
     public static let contents = 64 << 10
     /// Bytes of a file's name.

@@ -1,6 +1,7 @@
 #include "CLinux.h"
 
 #include <link.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/openat2.h>
 #include <linux/random.h>
@@ -280,6 +281,27 @@ int clinux_loopback_up(void) {
     struct ifreq request = {.ifr_flags = IFF_UP | IFF_RUNNING};
     strcpy(request.ifr_name, "lo");
     if (ioctl(fd, SIOCSIFFLAGS, &request) < 0) return fail_close(fd);
+    close(fd);
+    return 0;
+}
+
+int clinux_filter_devices(int cgroup, const void *instructions, unsigned count) {
+    union bpf_attr program, attach;
+    memset(&program, 0, sizeof program);
+    program.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
+    program.insns = (uint64_t)(uintptr_t)instructions;
+    program.insn_cnt = count;
+    program.license = (uint64_t)(uintptr_t)"Apache";
+    int fd = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &program, sizeof program);
+    if (fd < 0) return -1;
+    memset(&attach, 0, sizeof attach);
+    attach.target_fd = (uint32_t)cgroup;
+    attach.attach_bpf_fd = (uint32_t)fd;
+    attach.attach_type = BPF_CGROUP_DEVICE;
+    // Who makes cgroups below may forbid more, not allow more.
+    attach.attach_flags = BPF_F_ALLOW_MULTI;
+    int result = (int)syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof attach);
+    if (result < 0) return fail_close(fd);
     close(fd);
     return 0;
 }

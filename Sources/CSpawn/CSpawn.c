@@ -92,6 +92,16 @@ static int bind_one(struct child *child, int index) {
     return 0;
 }
 
+static int join_namespaces(struct child *child) {
+    int process = (int)syscall(SYS_pidfd_open, child->request->namespaces_of, 0);
+    if (process < 0) return fail(child, CSPAWN_NAMESPACE, 0);
+    int joined = setns(process, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC);
+    if (joined == 0) joined = mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL);
+    if (joined < 0) fail(child, CSPAWN_NAMESPACE, 0);
+    close(process);
+    return joined;
+}
+
 static int make_share(struct child *child) {
     const struct cspawn_request *request = child->request;
     if (unshare(CLONE_NEWNS) < 0) return fail(child, CSPAWN_NAMESPACE, 0);
@@ -151,6 +161,7 @@ static int run_child(void *argument) {
         fail(child, CSPAWN_SESSION, 0);
         _exit(127);
     }
+    if (request->namespaces_of && join_namespaces(child) < 0) _exit(127);
     if (request->share_root && make_share(child) < 0) _exit(127);
     if (request->directory && chdir(request->directory) < 0) {
         fail(child, CSPAWN_DIRECTORY, 0);

@@ -188,6 +188,9 @@ static int release_segment(struct dl_phdr_info *info, size_t size, void *unused)
 }
 
 static _Noreturn void stand_in(const struct cspawn_stand_in *request) {
+    for (size_t i = 0; i < request->join_count; i++) {
+        if (setns(request->joins[i], 0) < 0) _exit(CSPAWN_NOT_JOINED);
+    }
     close_all_but(request->channel);
     setsid();
     prctl(PR_SET_NAME, "kvm-runtime", 0, 0, 0);
@@ -197,7 +200,7 @@ static _Noreturn void stand_in(const struct cspawn_stand_in *request) {
         if (length >= request->title_room) length = request->title_room - 1;
         memcpy(request->title, request->title_text, length);
     }
-    if (request->hostname && *request->hostname) sethostname(request->hostname, strlen(request->hostname));
+    if (request->hostname && *request->hostname && !(request->joined & CLONE_NEWUTS)) sethostname(request->hostname, strlen(request->hostname));
     // Blocked ones wait to be read, also those that the first process of a pid namespace would else not get at all.
     sigset_t all;
     sigfillset(&all);
@@ -224,6 +227,7 @@ pid_t cspawn_stand_in(const struct cspawn_stand_in *request) {
         .exit_signal = SIGCHLD,
     };
     if (request->new_network) arguments.flags |= CLONE_NEWNET;
+    arguments.flags &= ~(uint64_t)request->joined;
     fflush(NULL);
     long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
     if (pid == 0) stand_in(request);

@@ -10,6 +10,9 @@ public enum CgroupSettings {
         if let limit = resources.pids?.limit, let value = number(limit) {
             settings.append(CgroupSetting("pids.max", value))
         }
+        for limit in resources.hugepageLimits {
+            settings.append(CgroupSetting("hugetlb.\(limit.pageSize).max", String(limit.limit)))
+        }
         for (file, value) in resources.unified.sorted(by: { $0.key < $1.key }) {
             // One write is one setting; a slash would lead to another group.
             guard !file.utf8.contains(UInt8(ascii: "/")), file.utf8.contains(UInt8(ascii: ".")) else {
@@ -47,7 +50,9 @@ public enum CgroupSettings {
 
     private static func cpu(_ cpu: Linux.Resources.CPU) -> [CgroupSetting] {
         var settings: [CgroupSetting] = []
-        if let weight = weight(shares: cpu.shares ?? 0) {
+        // Who is idle has no weight.
+        if let idle = cpu.idle { settings.append(CgroupSetting("cpu.idle", idle == 0 ? "0" : "1")) }
+        if let weight = cpu.idle == 1 ? nil : weight(shares: cpu.shares ?? 0) {
             settings.append(CgroupSetting("cpu.weight", String(weight)))
         }
         let quota = cpu.quota ?? 0
@@ -56,6 +61,7 @@ public enum CgroupSettings {
             let time = quota > 0 ? String(quota) : "max"
             settings.append(CgroupSetting("cpu.max", "\(time) \(period == 0 ? 100_000 : period)"))
         }
+        if let burst = cpu.burst, burst > 0 { settings.append(CgroupSetting("cpu.max.burst", String(burst))) }
         if !cpu.cpus.isEmpty { settings.append(CgroupSetting("cpuset.cpus", cpu.cpus)) }
         if !cpu.mems.isEmpty { settings.append(CgroupSetting("cpuset.mems", cpu.mems)) }
         return settings

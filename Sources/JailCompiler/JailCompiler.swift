@@ -27,16 +27,17 @@ extension JailPlan {
     public init(_ spec: Spec, in place: JailPlace) throws(SpecError) {
         guard let process = spec.process else { throw SpecError(path: "process", message: "is missing") }
         self.init(
-            rootfs: place.rootfs, process: try JailProcess(process, terminal: place.terminal, filter: place.filter))
+            rootfs: place.rootfs,
+            process: try JailProcess(
+                process, terminal: place.terminal, personality: spec.linux?.personality, filter: place.filter))
         let linux = spec.linux ?? Linux()
         namespaces = try Self.namespaces(of: linux)
         rootReadOnly = spec.root?.readonly ?? false
+        timeOffsets = linux.timeOffsets.sorted { $0.key < $1.key }
+            .map { "\($0.key) \($0.value.secs) \($0.value.nanosecs)\n" }.joined()
         rootPropagation = MountFlags.propagation(named: linux.rootfsPropagation) ?? []
 
         if namespaces & NamespaceFlag.network != 0 { operations.append(.loopback) }
-        if let score = process.oomScoreAdj {
-            operations.append(JailOperation(.oomScore(score), subject: "process.oomScoreAdj"))
-        }
         var mounts = MountCompiler(binds: place.binds)
         for (index, mount) in spec.mounts.enumerated() { try mounts.add(mount, index: index) }
         operations += mounts.operations
@@ -44,6 +45,11 @@ extension JailPlan {
         if !mounts.bindsDev { operations += DeviceCompiler.operations(listed: linux.devices) }
         operations += mounts.atTheEnd
         operations += Self.identity(spec, linux)
+        hooks = (spec.hooks?.startContainer ?? []).map { hook in
+            Hook(
+                path: hook.path, arguments: hook.args.isEmpty ? [hook.path] : hook.args, environment: hook.env,
+                timeout: UInt32(clamping: hook.timeout ?? 0))
+        }
     }
 
     private static func namespaces(of linux: Linux) throws(SpecError) -> UInt64 {
@@ -53,11 +59,8 @@ extension JailPlan {
             guard let flag = NamespaceFlag.of(namespace.type) else {
                 throw SpecError(path: path, message: "a \(namespace.type.rawValue) namespace is not supported")
             }
-            // The path of a network namespace is the host's business: the guest's side of it is a new one.
-            guard namespace.path.isEmpty || namespace.type == .network else {
-                throw SpecError(path: path, message: "a namespace of the host can't be joined from inside the guest")
-            }
-            flags |= flag
+            // One with a path is another container's: the sandbox says whose (`CreateContainer.joins`).
+            if namespace.path.isEmpty { flags |= flag }
         }
         return flags
     }

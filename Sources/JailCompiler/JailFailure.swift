@@ -28,8 +28,28 @@ extension JailPlan {
         case .lookup: return Self.lookupFailure(program, error)
         case .exec: return Failure(kind: Self.kind(error), message: "exec \(program): \(error.words)")
         case .seccomp: return .container("unable to init seccomp: \(error.words)")
+        case .oomScore: return .container("process.oomScoreAdj: \(error.words)")
+        case .scheduler: return .container("process.scheduler: \(error.words)")
+        case .ioPriority: return .container("process.ioPriority: \(error.words)")
+        case .personality: return .container("linux.personality: \(error.words)")
+        case .affinity:
+            let name = index == 0 ? "initial" : "final"
+            return .container("process.execCPUAffinity.\(name): \(error.words) (the guest's processors are meant)")
+        case .timeOffsets: return .container("linux.timeOffsets: \(error.words)")
+        case .hook: return .container("error running startContainer hook #\(index): \(Self.hookOutcome(failure.errno))")
         case .join: return .container("joining the container's namespaces: \(error.words)")
         case .sync, nil: return Failure(kind: .guest, message: "the container's first process: \(error.words)")
+        }
+    }
+
+    /// In the words of Go's exec.
+    private static func hookOutcome(_ outcome: Int32) -> String {
+        let detail = outcome & HookOutcome.detail
+        switch outcome & ~HookOutcome.detail {
+        case HookOutcome.exited: return "exit status \(detail)"
+        case HookOutcome.signaled: return "signal \(detail)"
+        case HookOutcome.timedOut: return "it took longer than its timeout"
+        default: return Errno(rawValue: outcome).words
         }
     }
 

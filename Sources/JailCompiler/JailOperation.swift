@@ -21,7 +21,6 @@ public struct JailOperation: Equatable, Sendable {
         case loopback
         case hostname(String)
         case domainname(String)
-        case oomScore(Int)
     }
 
     /// A new mount(2).

@@ -9,9 +9,19 @@ extension JailPlan {
         writer.put(terminated: rootfs)
         writer.put(rootReadOnly)
         writer.put(UInt64(rootPropagation.rawValue))
+        writer.put(terminated: timeOffsets)
         writer.put(UInt32(operations.count))
         for operation in operations { operation.write(to: &writer) }
         process.write(to: &writer)
+        writer.put(terminated: state.head)
+        writer.put(terminated: state.tail)
+        writer.put(UInt32(hooks.count))
+        for hook in hooks {
+            writer.put(terminated: hook.path)
+            writer.put(terminated: hook.arguments)
+            writer.put(terminated: hook.environment)
+            writer.put(hook.timeout)
+        }
         return writer.bytes
     }
 }
@@ -42,6 +52,28 @@ extension JailProcess {
         }
         writer.put(filter?.program ?? [])
         writer.put(filter?.flags ?? 0)
+        writer.put(oomScore)
+        writer.put(scheduling != nil)
+        if let scheduling { scheduling.write(to: &writer) }
+        writer.put(ioPriority)
+        writer.put(personality)
+        for words in [initialCPUs, finalCPUs] {
+            writer.put(UInt32(words.count))
+            for word in words { writer.put(word) }
+        }
+    }
+}
+
+extension SchedulingAttributes {
+    /// As `struct cjail_scheduling` has it.
+    fileprivate func write(to writer: inout WireWriter) {
+        writer.put(policy)
+        writer.put(flags)
+        writer.put(nice)
+        writer.put(priority)
+        writer.put(runtime)
+        writer.put(deadline)
+        writer.put(period)
     }
 }
 
@@ -92,7 +124,6 @@ extension JailOperation {
         case .loopback: Fields(kind: .loopback)
         case .hostname(let name): Fields(kind: .hostname, source: name)
         case .domainname(let name): Fields(kind: .domainname, source: name)
-        case .oomScore(let score): Fields(kind: .oomScore, source: String(score))
         }
     }
 }

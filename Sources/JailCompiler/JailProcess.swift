@@ -20,6 +20,16 @@ public struct JailProcess: Equatable, Sendable {
     public var noNewPrivileges: Bool
     public var capabilities: CapabilitySets
     public var limits: [Limit]
+    /// nil: the guest's own.
+    public var oomScore: Int32?
+    public var scheduling: SchedulingAttributes?
+    /// Of ioprio_set(2).
+    public var ioPriority: Int32?
+    /// Of personality(2).
+    public var personality: UInt64?
+    /// The guest's processors, 64 a word, while an exec enters the container, and after that; empty: as they are.
+    public var initialCPUs: [UInt64] = []
+    public var finalCPUs: [UInt64] = []
     /// nil: every system call is allowed.
     public var filter: SeccompFilter?
 }
@@ -37,7 +47,8 @@ public struct TerminalSize: Equatable, Sendable {
 
 extension JailProcess {
     public init(
-        _ process: Process, terminal: TerminalSize?, filter: SeccompFilter? = nil
+        _ process: Process, terminal: TerminalSize?, personality: Linux.Personality? = nil,
+        filter: SeccompFilter? = nil
     ) throws(SpecError) {
         self.filter = filter
         arguments = process.args
@@ -49,6 +60,20 @@ extension JailProcess {
         groups = process.user.additionalGids
         umask = process.user.umask.map { $0 & 0o777 }
         noNewPrivileges = process.noNewPrivileges
+        oomScore = process.oomScoreAdj.map { Int32(clamping: $0) }
+        scheduling = try process.scheduler.map { scheduler throws(SpecError) in
+            try SchedulingAttributes(scheduler)
+        }
+        ioPriority = process.ioPriority?.value
+        self.personality = personality.flatMap { Linux.Personality.domains[$0.domain] }
+        if let affinity = process.execCPUAffinity {
+            if !affinity.initial.isEmpty {
+                initialCPUs = try CPUMask.words(affinity.initial, "process.execCPUAffinity.initial")
+            }
+            if !affinity.final.isEmpty {
+                finalCPUs = try CPUMask.words(affinity.final, "process.execCPUAffinity.final")
+            }
+        }
         capabilities = try process.capabilities?.sets() ?? CapabilitySets()
         limits = []
         for (index, limit) in process.rlimits.enumerated() {

@@ -63,7 +63,8 @@ struct MountCompiler {
         let fileSystem = JailOperation.FileSystem(type: type, source: source, flags: flags, data: options.data)
         let subject = "\(subject) (\(type)\(options.data.isEmpty ? "" : ", \(options.data)"))"
         if type == "tmpfs", options.extensions.contains(.copyUp) {
-            operations.append(JailOperation(.copyUp(fileSystem), target: target, subject: subject))
+            operations.append(
+                JailOperation(.copyUp(fileSystem), target: target, attributes: attributes, subject: subject))
         } else {
             operations.append(
                 JailOperation(.mount(fileSystem), target: target, attributes: attributes, subject: subject))

@@ -3,7 +3,7 @@ import OCISpec
 
 extension NamespaceFlag {
     /// nil: the guest can't make one.
-    static func of(_ kind: Linux.Namespace.Kind) -> UInt64? {
+    public static func of(_ kind: Linux.Namespace.Kind) -> UInt64? {
         switch kind {
         case .mount: mount
         case .cgroup: cgroup
@@ -11,7 +11,8 @@ extension NamespaceFlag {
         case .ipc: ipc
         case .pid: pid
         case .network: network
-        case .user, .time: nil
+        case .time: time
+        case .user: nil
         }
     }
 }

@@ -56,6 +56,9 @@ extension Linux {
 
     /// For personality(2).
     public struct Personality: SpecObject {
+        /// The domains and what personality(2) calls them.
+        public static let domains: [String: UInt64] = ["LINUX": 0, "LINUX32": 8]
+
         /// "LINUX" or "LINUX32"
         public var domain: String
         /// None are defined yet.

@@ -41,16 +41,16 @@ enum Support {
         // What no profile does.
         "process.apparmorProfile": .refusedIf { $0 != "" && $0 != "unconfined" },
         "process.selinuxLabel": .refused,
-        "process.scheduler": .refused,
-        "process.ioPriority": .refused,
-        "process.execCPUAffinity": .refused,
+        "process.scheduler": .done,
+        "process.ioPriority": .done,
+        // Of the guest's processors.
+        "process.execCPUAffinity": .done,
 
         "hooks": .section,
         "hooks.prestart": .done,
         "hooks.createRuntime": .done,
-        // Programs of the host in the container's namespaces, and programs of the container before its own.
-        "hooks.createContainer": .refused,
-        "hooks.startContainer": .refused,
+        "hooks.createContainer": .done,
+        "hooks.startContainer": .done,
         "hooks.poststart": .done,
         "hooks.poststop": .done,
 
@@ -58,10 +58,11 @@ enum Support {
         "linux.namespaces": .section,
         "linux.namespaces[]": .section,
         "linux.namespaces[].type": .oneOf(namespaces),
-        "linux.namespaces[].path": .refused,
+        // If it is a container's; `create` sees to that.
+        "linux.namespaces[].path": .done,
         "linux.uidMappings": .refusedIf(isNotEmpty),
         "linux.gidMappings": .refusedIf(isNotEmpty),
-        "linux.timeOffsets": .refused,
+        "linux.timeOffsets": .done,
         "linux.devices": .done,
         "linux.netDevices": .refusedIf(isNotEmpty),
         "linux.cgroupsPath": .done,
@@ -81,10 +82,11 @@ enum Support {
         "linux.mountLabel": .refused,
         "linux.intelRdt": .refused,
         "linux.memoryPolicy": .refused,
-        "linux.personality": .refusedIf { $0["domain"] != "LINUX" || $0["flags"] != nil },
+        "linux.personality": .section,
+        "linux.personality.domain": .done,
+        "linux.personality.flags": .refused,
 
         "linux.resources": .section,
-        // Accepted and recorded: a guest has no devices but its own virtual ones, all of them the container's.
         "linux.resources.devices": .done,
         "linux.resources.unified": .done,
         "linux.resources.pids": .done,
@@ -100,29 +102,25 @@ enum Support {
         "linux.resources.memory.disableOOMKiller": .refused,
         // cgroup v2 knows nothing else.
         "linux.resources.memory.useHierarchy": .done,
-        "linux.resources.memory.checkBeforeUpdate": .refused,
+        "linux.resources.memory.checkBeforeUpdate": .done,
         "linux.resources.cpu": .section,
         "linux.resources.cpu.shares": .done,
         "linux.resources.cpu.quota": .done,
         "linux.resources.cpu.period": .done,
         "linux.resources.cpu.cpus": .done,
         "linux.resources.cpu.mems": .done,
-        "linux.resources.cpu.burst": .refused,
-        "linux.resources.cpu.idle": .refused,
+        "linux.resources.cpu.burst": .done,
+        "linux.resources.cpu.idle": .done,
         "linux.resources.cpu.realtimeRuntime": .refused,
         "linux.resources.cpu.realtimePeriod": .refused,
         "linux.resources.blockIO": .refused,
-        // containerd's CRI plugin forbids each size with a limit of 0. A guest has no huge pages to begin with.
-        "linux.resources.hugepageLimits": .section,
-        "linux.resources.hugepageLimits[]": .section,
-        "linux.resources.hugepageLimits[].pageSize": .done,
-        "linux.resources.hugepageLimits[].limit": .refused,
+        "linux.resources.hugepageLimits": .done,
         "linux.resources.network": .refused,
         "linux.resources.rdma": .refused,
     ]
 
     /// The kinds that a container can have a new namespace of.
-    static let namespaces: Set<String> = ["pid", "network", "mount", "ipc", "uts", "cgroup"]
+    static let namespaces: Set<String> = ["pid", "network", "mount", "ipc", "uts", "cgroup", "time"]
 
     /// The file systems that can be mounted, besides bind mounts.
     static let mountTypes: Set<String> = ["tmpfs", "proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"]
@@ -130,12 +128,11 @@ enum Support {
     /// `uidMappings` and `gidMappings` of a mount.
     static let mountMappings = false
 
-    /// The mount options that are words of ours and yet not done: they would have to go by mount_setattr(2).
+    /// The mount options that are words of ours and yet not done.
     static func isRefused(_ word: MountWord) -> Bool {
         switch word {
-        case .setAll, .clearAll: true
         case .extension(let extra): !extra.isDisjoint(with: [.idMap, .recursiveIDMap])
-        case .set, .clear, .propagation, .nothing: false
+        case .set, .clear, .setAll, .clearAll, .propagation, .nothing: false
         }
     }
 

@@ -25,6 +25,16 @@ extension Linux {
             throw Check.fail("\(path).rootfsPropagation", "unknown propagation \(JSONText.quoted(rootfsPropagation))")
         }
         try resources?.validate(path: "\(path).resources")
+        if let domain = personality?.domain, !Personality.domains.keys.contains(domain) {
+            throw Check.fail("\(path).personality.domain", "unknown domain \(Check.quoted(domain))")
+        }
+        for name in timeOffsets.keys.sorted() where !["monotonic", "boottime"].contains(name) {
+            throw Check.fail("\(path).timeOffsets", "\(Check.quoted(name)) is no clock of a time namespace")
+        }
+        let isOffset = timeOffsets.values.contains { $0.secs != 0 || $0.nanosecs != 0 }
+        guard !isOffset || namespaceKinds.contains(.time) else {
+            throw Check.fail("\(path).timeOffsets", "need a time namespace in linux.namespaces")
+        }
     }
 
     private func validateNamespaces(path: String) throws(SpecError) {

@@ -17,8 +17,13 @@ extension Process {
         if let oomScoreAdj, !(-1000...1000).contains(oomScoreAdj) {
             throw Check.fail("\(path).oomScoreAdj", "\(oomScoreAdj) is out of range (-1000 to 1000)")
         }
-        try Check.numberList(execCPUAffinity?.initial ?? "", "\(path).execCPUAffinity.initial")
-        try Check.numberList(execCPUAffinity?.final ?? "", "\(path).execCPUAffinity.final")
+        try scheduler?.validate(path: "\(path).scheduler")
+        try ioPriority?.validate(path: "\(path).ioPriority")
+        for (name, list) in [("initial", execCPUAffinity?.initial ?? ""), ("final", execCPUAffinity?.final ?? "")]
+        where !list.isEmpty && NumberList.numbers(in: list) == nil {
+            throw Check.fail(
+                "\(path).execCPUAffinity.\(name)", "must be a list such as 0-3,7, and is \(Check.quoted(list))")
+        }
     }
 
     private func validateRlimits(path: String) throws(SpecError) {

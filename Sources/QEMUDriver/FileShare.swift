@@ -13,7 +13,7 @@ struct FileShare: ~Copyable {
         static let trees: CInt = 6
     }
 
-    private struct Tree {
+    struct Tree {
         var message: TreeMessage
         var descriptors: [SharedDescriptor]
     }
@@ -70,7 +70,8 @@ struct FileShare: ~Copyable {
         self.inherited = inherited
     }
 
-    private static func open(_ tree: VMPlan.SharedTree) throws(Errno) -> Tree {
+    /// What the device has to be told of a tree.
+    static func open(_ tree: VMPlan.SharedTree) throws(Errno) -> Tree {
         var description = SharedTreeDescription(
             name: tree.name, readOnly: tree.readOnly, cache: cache(tree.cache))
         guard !File.isDirectory(tree.source) else {

@@ -30,6 +30,8 @@ final class QEMUMachine: VirtualMachine {
     private var consoleToken: EventLoop.Token?
     private var trees: SharedDescriptor?
     private var treesToken: EventLoop.Token?
+    /// Of those who asked for trees, in the order in which the device answers.
+    private var treeWaiters: [(Errno?) -> Void] = []
     private var decoder = QMPDecoder()
     /// The guest ended the machine (QMP said so): QEMU's exit that follows is no failure.
     private var guestEnded = false
@@ -79,8 +81,36 @@ final class QEMUMachine: VirtualMachine {
                 upTo: DeviceWord.mostBytes, descriptors: 0, from: trees.descriptor)
         else { return }
         // The end; or what is no word, of which nothing is to be expected any more.
-        guard !bytes.isEmpty, let word = DeviceWord(bytes) else { return unwatch(&treesToken) }
-        if case .changed(let change) = word { events(.fileChanged(change)) }
+        guard !bytes.isEmpty, let word = DeviceWord(bytes) else {
+            unwatch(&treesToken)
+            for waiter in treeWaiters { waiter(.brokenPipe) }
+            treeWaiters = []
+            return
+        }
+        switch word {
+        case .changed(let change): events(.fileChanged(change))
+        case .answer(let code):
+            if !treeWaiters.isEmpty { treeWaiters.removeFirst()(code == 0 ? nil : Errno(rawValue: code)) }
+        }
+    }
+
+    func share(_ tree: VMPlan.SharedTree, done: @escaping (Errno?) -> Void) {
+        // Debian's virtiofsd has one tree, and that is that.
+        guard let trees, treesToken != nil else { return done(.notSupported) }
+        do throws(Errno) {
+            let opened = try FileShare.open(tree)
+            try Sockets.send(
+                opened.message.bytes, descriptors: opened.descriptors.map(\.raw), over: trees.descriptor)
+            treeWaiters.append(done)
+        } catch {
+            done(error)
+        }
+    }
+
+    func unshare(tree: String) {
+        guard treesToken != nil else { return }
+        treeWaiters.append { _ in }
+        tell(.remove(name: tree))
     }
 
     func watch(tree: String, inodes: [UInt64]) { tell(.watch(tree: tree, inodes: inodes)) }

@@ -48,6 +48,8 @@ public struct Program: Sendable {
     public var diesWithParent = true
     public var noNewPrivileges = false
     public var share: Share?
+    /// Runs in this process's mount, network, UTS and IPC namespaces; what it mounts stays in there.
+    public var namespacesOf: pid_t?
 
     public init(
         path: String, arguments: [String], environment: [String] = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"],
@@ -124,6 +126,7 @@ extension Program {
                             descriptors: numbers.baseAddress, descriptor_count: numbers.count,
                             new_session: newSession ? 1 : 0, parent_death_signal: diesWithParent ? 9 : 0,
                             no_new_privileges: noNewPrivileges ? 1 : 0,
+                            namespaces_of: namespacesOf ?? 0,
                             share_root: share.map { UnsafePointer(strings.add($0.root)) },
                             binds: binds.baseAddress, bind_count: binds.count)
                         return cspawn_start(&request, &pidfd, &failure)
@@ -144,7 +147,7 @@ extension Program {
             case CSPAWN_PARENT_GONE: "its parent is gone"
             case CSPAWN_SESSION: "new session"
             case CSPAWN_DIRECTORY: "go to \(directory ?? "")"
-            case CSPAWN_NAMESPACE: "new mount namespace"
+            case CSPAWN_NAMESPACE: namespacesOf == nil ? "new mount namespace" : "join the container's namespaces"
             case CSPAWN_SHARE_ROOT: "tmpfs on \(share?.root ?? "")"
             case CSPAWN_BIND_TARGET: "make the mount point \(bind?.target ?? "")"
             case CSPAWN_BIND: "bind mount \(bind?.source ?? "")"

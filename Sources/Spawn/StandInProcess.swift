@@ -1,4 +1,5 @@
 import CSpawn
+import Glibc
 import LinuxSys
 
 /// The process that stands for a container's init on the host: its pid is the container's, it hands on the signals that it
@@ -27,6 +28,21 @@ public struct StandInProcess: Sendable {
     public var rootfs: String
     public var trees: [Tree] = []
     public var newNetwork = false
+    /// Files of namespaces of others that it is to be in: `/proc/PID/ns/net`.
+    public var joins: [Join] = []
+
+    /// A namespace of another process.
+    public struct Join: Equatable, Sendable {
+        public var path: String
+        /// CLONE_NEW…
+        public var kind: UInt64
+
+        public init(path: String, kind: UInt64) {
+            self.path = path
+            self.kind = kind
+        }
+    }
+
     public var hostname = ""
     /// What ps shows in the place of the caller's arguments.
     public var title: [String] = []
@@ -45,21 +61,29 @@ public struct StandInProcess: Sendable {
         let (memory, room) = Self.argumentMemory
         var pid: pid_t = -1
         var failure = Errno.invalidArgument
+        var files: [SharedDescriptor] = []
+        for join in joins { files.append(SharedDescriptor(try FileDescriptor.open(join.path, O_RDONLY))) }
+        let numbers = files.map(\.raw)
         trees.withUnsafeBufferPointer { trees in
             words.withUnsafeBytes { words in
-                var request = cspawn_stand_in()
-                request.rootfs = UnsafePointer(strings.add(rootfs))
-                request.trees = trees.baseAddress
-                request.tree_count = trees.count
-                request.new_network = newNetwork ? 1 : 0
-                request.hostname = UnsafePointer(strings.add(hostname))
-                request.channel = channel.raw
-                request.title = memory
-                request.title_room = room
-                request.title_text = words.bindMemory(to: CChar.self).baseAddress
-                request.title_length = words.count
-                pid = cspawn_stand_in(&request)
-                failure = Errno.current
+                numbers.withUnsafeBufferPointer { numbers in
+                    var request = cspawn_stand_in()
+                    request.rootfs = UnsafePointer(strings.add(rootfs))
+                    request.trees = trees.baseAddress
+                    request.tree_count = trees.count
+                    request.new_network = newNetwork ? 1 : 0
+                    request.joins = numbers.baseAddress
+                    request.join_count = numbers.count
+                    request.joined = UInt(joins.reduce(0) { $0 | $1.kind })
+                    request.hostname = UnsafePointer(strings.add(hostname))
+                    request.channel = channel.raw
+                    request.title = memory
+                    request.title_room = room
+                    request.title_text = words.bindMemory(to: CChar.self).baseAddress
+                    request.title_length = words.count
+                    pid = cspawn_stand_in(&request)
+                    failure = Errno.current
+                }
             }
         }
         guard pid > 0 else { throw failure }

@@ -26,6 +26,8 @@ public struct ContainerRecord: Equatable, Sendable {
     public var exitCode: Int32?
     /// The guest's memory; 0 if it is not known.
     public var memoryMiB = 0
+    /// The container in whose guest it is; empty: it has one of its own.
+    public var sandbox = ""
     /// The processes of the machine by name, for people who look (`ps`) and for measurements.
     public var processes: [String: Int32]
 
@@ -80,6 +82,7 @@ public struct ContainerRecord: Equatable, Sendable {
             "created": .string(created), "memoryMiB": JSONValue(memoryMiB),
             "processes": .object(JSONObject(sorted: processes.map { ($0.key, JSONValue($0.value)) })),
         ]
+        if !sandbox.isEmpty { object["sandbox"] = .string(sandbox) }
         if let exitCode { object["exitCode"] = JSONValue(exitCode) }
         return .object(object)
     }
@@ -105,6 +108,7 @@ public struct ContainerRecord: Equatable, Sendable {
         created = try fields["created"].string()
         exitCode = try fields["exitCode"].optionalInt()
         memoryMiB = try fields["memoryMiB"].int(or: 0)
+        sandbox = try fields["sandbox"].string(or: "")
         processes = [:]
         for member in try fields["processes"].object().object {
             processes[member.key] = try JSONCursor(member.value, path: "processes.\(member.key)").int()

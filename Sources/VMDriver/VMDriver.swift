@@ -33,6 +33,10 @@ public protocol VirtualMachine: AnyObject {
     func kill()
     /// Microseconds of processor time by process, of those that have been reaped.
     var processorTimes: [(name: String, microseconds: UInt64)] { get }
+    /// Gives the guest another tree; `done` is told nil, or why it does not have it.
+    func share(_ tree: VMPlan.SharedTree, done: @escaping (Errno?) -> Void)
+    /// Takes a tree from the guest, by its name.
+    func unshare(tree: String)
     /// Asks for changes that the host makes to these inodes of a tree (`VMEvent.fileChanged`).
     func watch(tree: String, inodes: [UInt64])
     /// The guest has been told of a change: the next one may come.
@@ -54,6 +58,8 @@ public enum VMEvent: Equatable, Sendable {
 public enum VMEnd: Equatable, Sendable {
     /// The guest reset or switched the machine off; after a panic too.
     case guestReset
+    /// The machine is another container's, and that has ended.
+    case guestLeft(owner: String)
     /// A process of the machine ended by itself. `complaint` is its last words.
     case processDied(name: String, status: ExitStatus, complaint: String)
 }

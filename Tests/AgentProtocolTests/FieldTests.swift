@@ -7,14 +7,16 @@ struct FieldTests {
 
     private func create(
         container: Int = 1, plan: Int = 1, tag: Int = 1, cgroup: Int = 1, depth: Int = 1, file: Int = 1,
-        value: Int = 1, settings: Int = 1, watched: Int = 1
+        value: Int = 1, settings: Int = 1, devices: Int = 1, watched: Int = 1, joins: Int = 1
     ) -> Frame {
         HostMessage.create(
             CreateContainer(
                 container: text(container), plan: [UInt8](repeating: 32, count: plan), shareTag: text(tag),
                 cgroup: [String](repeating: text(cgroup), count: depth),
                 settings: [CgroupSetting](repeating: CgroupSetting(text(file), text(value)), count: settings),
+                deviceFilter: [UInt8](repeating: 1, count: devices),
                 watched: [String](repeating: "w", count: watched),
+                joins: [NamespaceJoin](repeating: NamespaceJoin(container: "c", namespaces: 1), count: joins),
                 stdio: .pipes(stdin: nil, stdout: nil, stderr: nil))
         ).frame(request: 1)
     }
@@ -34,6 +36,8 @@ struct FieldTests {
         refused("value", 4096) { create(value: $0) }
         refused("settings", 4096) { create(settings: $0) }
         refused("watched", 4096) { create(watched: $0) }
+        refused("deviceFilter", 32 << 10) { create(devices: $0) }
+        refused("joins", 16) { create(joins: $0) }
         refused("container", 1024) { HostMessage.start(container: text($0)).frame(request: 1) }
         refused("container", 1024) {
             HostMessage.signal(SendSignal(process: ProcessName(text($0)), signal: 1, all: false)).frame(request: 1)

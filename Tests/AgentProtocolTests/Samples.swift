@@ -5,7 +5,8 @@ enum Samples {
     static let create = CreateContainer(
         container: "web-1", plan: [1, 0, 255], shareTag: "kvmfs", cgroup: ["user", "web-1"],
         settings: [CgroupSetting("pids.max", "9"), CgroupSetting("memory.swap.max", "0", isOptional: true)],
-        watched: ["binds/0", "bïnds/1"],
+        deviceFilter: [0x95, 0, 0, 0, 0, 0, 0, 0], watched: ["binds/0", "bïnds/1"],
+        joins: [NamespaceJoin(container: "web-0", namespaces: 0x4000_0000)],
         stdio: .pipes(stdin: 0, stdout: 1, stderr: nil))
 
     static let host: [HostMessage] = [

@@ -99,9 +99,11 @@ extension EndToEnd {
             Fault("seccomp listener", "linux.seccomp.listenerPath", "is not supported") {
                 $0.set("linux.seccomp", ["defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/s"])
             },
-            Fault("hooks", "hooks.createContainer") { $0.set("hooks.createContainer", [["path": "/bin/true"]]) },
-            Fault("namespace of the host", "linux.namespaces[1].path is not supported") {
-                $0.set("linux.namespaces.1.path", "/proc/1/ns/net")
+            Fault(
+                "namespace of the host",
+                "linux.namespaces[1].path: /proc/\(getpid())/ns/net is no namespace of a container"
+            ) {
+                $0.set("linux.namespaces.1.path", .string("/proc/\(getpid())/ns/net"))
             },
             Fault("user namespace", "linux.namespaces[5].type", "user is not supported") {
                 $0.append("linux.namespaces", ["type": "user"])

@@ -103,6 +103,91 @@ extension EndToEnd {
             }
         }
 
+        /// Programs of the host in the namespaces of the container's process there: what they mount or name is not the host's.
+        @Test func createContainer() throws {
+            try Host.use { host in
+                let file = host.directory + "/out"
+                let script =
+                    "cat > \(file); hostname changed-by-hook; mkdir -p \(host.directory)/m; mount -t tmpfs none "
+                    + "\(host.directory)/m; readlink /proc/self/ns/net >> \(file).net; readlink /proc/self/ns/mnt >> \(file).net"
+                let bundle = try host.bundle("hostname") {
+                    $0.set(
+                        "hooks.createContainer",
+                        [
+                            [
+                                "path": "/bin/sh", "args": ["sh", "-c", .string(script)],
+                                "env": ["PATH=/bin:/usr/bin:/sbin:/usr/sbin"],
+                            ]
+                        ])
+                }
+                let before = try Files.text("/proc/sys/kernel/hostname")
+                #expect(try host.run(bundle).code == 0)
+                #expect(try JSONValue.parse(Array(try Files.text(file).utf8))["status"] == "creating")
+                #expect(try Files.text("/proc/sys/kernel/hostname") == before)
+                let names = try Files.text(file + ".net")
+                for kind in ["net", "mnt"] {
+                    let ours = try Files.link("/proc/self/ns/" + kind)
+                    #expect(!names.contains(ours), "\(kind)")
+                }
+                #expect(try !Files.text("/proc/self/mountinfo").contains(host.directory + "/m"))
+                let failing = try host.bundle("true") {
+                    $0.set("hooks.createContainer", [["path": "/bin/false"]])
+                }
+                let outcome = try host.run(failing)
+                #expect(
+                    outcome.code == 1 && outcome.err.contains("createContainer hook #0 (/bin/false): it exited"),
+                    "\(outcome)")
+            }
+        }
+
+        /// Programs of the container, in its place and before its own.
+        @Test func startContainer() throws {
+            try Host.use { host in
+                func hook(_ script: String, timeout: Int? = nil) -> JSONValue {
+                    var hook: JSONValue = [
+                        "path": "/bin/sh", "args": ["sh", "-c", .string(script)], "env": ["PATH=/bin", "OWN=x"],
+                    ]
+                    if let timeout { hook.set("timeout", .integer(Int64(timeout))) }
+                    return hook
+                }
+                let bundle = try host.bundle("cat /tmp/state /tmp/env; echo program") {
+                    $0.set("process.env", ["PATH=/bin", "THEIRS=y"])
+                    $0.set("root.readonly", false)
+                    $0.set("annotations", ["a": "say \"pid\":-1"])
+                    $0.set(
+                        "hooks.startContainer",
+                        [
+                            hook("cat > /tmp/state; echo >> /tmp/state; cat /proc/self/comm"),
+                            hook("echo $OWN$THEIRS $$ > /tmp/env"),
+                        ])
+                }
+                let create = try host.start(["create", "--bundle", bundle.path, host.id])
+                #expect(try create.finish(readingToTheEnd: false).code == 0)
+                #expect(!File.exists(bundle.rootfs + "/tmp/state"))
+                #expect(try host.command("start", host.id).code == 0)
+                let outcome = try create.finish()
+                #expect(outcome.lines.last == "program")
+                let state = try JSONValue.parse(Array((outcome.lines.dropFirst().first ?? "").utf8))
+                #expect(state["id"]?.string == host.id && state["status"] == "created" && state["pid"] == 1)
+                #expect(state["annotations"]?["a"] == "say \"pid\":-1" && state["bundle"]?.string == bundle.path)
+                #expect(outcome.lines.contains { $0.hasPrefix("x ") })
+                #expect(eventually { (try? host.status()) == "stopped" })
+                #expect(try host.command("delete", host.id).code == 0)
+
+                func failure(_ hooks: JSONValue...) throws -> Outcome {
+                    try host.run(try host.bundle("echo never") { $0.set("hooks.startContainer", .array(hooks)) })
+                }
+                let exits = try failure(hook("exit 0"), hook("exit 9"))
+                #expect(exits.code == 1 && exits.out.isEmpty)
+                #expect(exits.err.contains("error running startContainer hook #1: exit status 9"), "\(exits)")
+                #expect(try failure(hook("kill -9 $$")).err.contains("hook #0: signal 9"))
+                #expect(
+                    try failure(hook("sleep 60", timeout: 1)).err.contains("hook #0: it took longer than its timeout"))
+                #expect(
+                    try failure(["path": "/no/such"]).err.contains("startContainer hook #0: no such file or directory"))
+            }
+        }
+
         @Test func timeoutAndMissingProgram() throws {
             try Host.use { host in
                 let slow = try host.bundle("true") {

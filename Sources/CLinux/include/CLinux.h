@@ -108,6 +108,8 @@ const char *clinux_strerror(int code);
 // The guest's set-up.
 int clinux_add_entropy(int fd, const void *bytes, size_t length);
 int clinux_loopback_up(void);
+// Loads a program of BPF_PROG_TYPE_CGROUP_DEVICE and attaches it to a cgroup v2 directory.
+int clinux_filter_devices(int cgroup, const void *instructions, unsigned count);
 
 // Accepts one connection: accept4(2) needs _GNU_SOURCE, which Swift does not import headers with.
 int clinux_accept(int listener, int flags);

@@ -34,6 +34,8 @@ struct cspawn_request {
     // Sent to the program when the caller's thread ends; 0 for none.
     int parent_death_signal;
     int no_new_privileges;
+    // Runs in the mount, network, UTS and IPC namespaces of this process; 0: the caller's.
+    pid_t namespaces_of;
     // An own mount namespace: a tmpfs on this (existing) directory, and the binds below it. NULL: the caller's.
     const char *share_root;
     const struct cspawn_bind *binds;
@@ -81,6 +83,10 @@ struct cspawn_stand_in {
     const struct cspawn_tree *trees;
     size_t tree_count;
     int new_network;
+    // Namespaces of others to be in (descriptors of /proc/PID/ns files), and their kinds (CLONE_NEW…).
+    const int *joins;
+    size_t join_count;
+    unsigned long joined;
     const char *hostname;  // NULL or "": the host's
     int channel;           // a SOCK_SEQPACKET socket, the supervisor at its other end
     char *title;           // the memory of the caller's arguments, for ps; NULL: leave it
@@ -97,6 +103,9 @@ enum {
     CSPAWN_IN_ENTER = 'E',   // to it: go to the container's place, which has been made by now
     CSPAWN_IN_EXIT = 'X',    // to it: a byte, the exit code
 };
+
+// A stand-in that can't join ends at once, with this code.
+enum { CSPAWN_NOT_JOINED = 125 };
 
 enum { CSPAWN_PLACE_ROOT = 1, CSPAWN_PLACE_PIVOT, CSPAWN_PLACE_TREE, CSPAWN_PLACE_PROC, CSPAWN_PLACE_CAPABILITIES };
 

@@ -117,6 +117,13 @@ struct HostCgroup: Equatable, Sendable {
         try write([UInt8(ascii: "0")], to: directory + (place.isUnified ? "/cgroup.procs" : "/tasks"))
     }
 
+    /// Takes processes in, with all their threads. Those that have ended meanwhile are none.
+    func adopt(_ pids: [pid_t]) {
+        for place in places {
+            for pid in pids { try? Self.write(Array("\(pid)".utf8), to: place.directory + "/cgroup.procs") }
+        }
+    }
+
     /// Writes a limit wherever its controller is.
     func write(_ setting: HostSetting) throws(RuntimeError) {
         for place in places where place.has(setting.controller) {

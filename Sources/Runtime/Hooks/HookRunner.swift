@@ -7,7 +7,8 @@ import Spawn
 /// Runs the hooks of a configuration that belong on the host (config.md, "POSIX-platform Hooks").
 ///
 /// prestart and createRuntime run while the guest boots, poststart after the program was started, poststop after the
-/// container was deleted. createContainer and startContainer would have to run inside a guest, and are refused.
+/// container was deleted. createContainer hooks are programs of the host too, and run in the namespaces that the container
+/// has there: its stand-in's. startContainer hooks are programs of the container, and run in the guest.
 struct HookRunner {
     let hooks: Hooks
     /// The state that each hook reads.
@@ -23,10 +24,13 @@ struct HookRunner {
     }
 
     /// Runs those of one kind, in order.
+    /// - Parameter process: in whose namespaces.
     /// - Throws: what the first that fails failed at; those behind it are not run.
-    func run(_ kind: KeyPath<Hooks, [Hook]> & Sendable, _ name: String) throws(RuntimeError) {
+    func run(
+        _ kind: KeyPath<Hooks, [Hook]> & Sendable, _ name: String, in process: pid_t? = nil
+    ) throws(RuntimeError) {
         for (index, hook) in hooks[keyPath: kind].enumerated() {
-            try run(hook, "\(name) hook #\(index) (\(hook.path))")
+            try run(hook, "\(name) hook #\(index) (\(hook.path))", in: process)
         }
     }
 
@@ -39,7 +43,7 @@ struct HookRunner {
         }
     }
 
-    private func run(_ hook: Hook, _ name: String) throws(RuntimeError) {
+    private func run(_ hook: Hook, _ name: String, in place: pid_t? = nil) throws(RuntimeError) {
         let output: SharedDescriptor
         let process: ChildProcess
         do {
@@ -50,6 +54,7 @@ struct HookRunner {
                 descriptors: [0: input.raw, 1: output.raw, 2: output.raw])
             program.name = hook.args.first
             program.directory = state.bundle
+            program.namespacesOf = place
             process = try program.start()
         } catch {
             throw RuntimeError("error running \(name): \(error)")

@@ -14,97 +14,62 @@ final class AgentLink {
 
     typealias Answer = (Result<GuestMessage, RuntimeError>) -> Void
 
-    private let loop: EventLoop
-    private let stream: SharedDescriptor
+    private var frames: FrameStream?
     private let events: (Event) -> Void
-    private var token: EventLoop.Token?
-    private var decoder = FrameDecoder()
-    private var outgoing: [UInt8] = []
     private var nextRequest: UInt32 = 1
     private var waiting: [UInt32: Answer] = [:]
     private var greeted = false
+    /// `uname -r` of the guest.
+    private(set) var kernel = ""
 
     init(loop: EventLoop, stream: consuming FileDescriptor, events: @escaping (Event) -> Void) throws(Errno) {
-        self.loop = loop
-        self.stream = SharedDescriptor(stream)
         self.events = events
-        try self.stream.descriptor.setNonBlocking()
-        token = try loop.watch(self.stream.raw, .readable) { [weak self] ready in self?.ready(ready) }
+        frames = try FrameStream(
+            SharedDescriptor(stream), to: "the agent", loop: loop,
+            receive: { [weak self] frame throws(WireError) in self?.handle(try GuestMessage(frame), frame.request) },
+            lost: { [weak self] in self?.lose($0) })
     }
 
     /// Sends a request; `answer` is called once, with what the agent said.
     func send(_ message: HostMessage, answer: @escaping Answer) {
-        guard token != nil else { return answer(.failure(RuntimeError("the connection to the agent is gone"))) }
+        guard let frames, frames.isOpen else {
+            return answer(.failure(RuntimeError("the connection to the agent is gone")))
+        }
         let request = nextRequest
         nextRequest &+= 1
         waiting[request] = answer
-        write(message.frame(request: request))
+        frames.send(message.frame(request: request))
     }
 
     /// Sends what has no answer.
-    func send(_ message: HostMessage) { write(message.frame(request: 0)) }
+    func send(_ message: HostMessage) { frames?.send(message.frame(request: 0)) }
 
     func close() {
-        if let token { loop.unwatch(token) }
-        token = nil
+        frames?.close()
         waiting = [:]
-    }
-
-    private func write(_ frame: Frame) {
-        outgoing += frame.encoded
-        flush()
-    }
-
-    private func flush() {
-        var done = 0
-        do throws(Errno) {
-            while done < outgoing.count { done += try stream.descriptor.write(outgoing, from: done) }
-        } catch .wouldBlock {} catch {
-            // Reading tells of the end.
-            done = outgoing.count
-        }
-        outgoing.removeFirst(done)
-        if let token { try? loop.change(token, to: outgoing.isEmpty ? .readable : [.readable, .writable]) }
-    }
-
-    private func ready(_ ready: ReadyEvents) {
-        if ready.contains(.writable) { flush() }
-        guard ready != .writable else { return }
-        do throws(Errno) {
-            let bytes = try stream.descriptor.read(upTo: 65536)
-            if bytes.isEmpty { return lose("the agent closed its connection") }
-            decoder.append(bytes)
-        } catch .wouldBlock {
-            return
-        } catch {
-            return lose("the connection to the agent broke: \(error)")
-        }
-        do throws(WireError) {
-            while token != nil, let frame = try decoder.next() { handle(try GuestMessage(frame), frame.request) }
-        } catch {
-            lose("the agent sent what is no message: \(error)")
-        }
     }
 
     private func handle(_ message: GuestMessage, _ request: UInt32) {
         switch message {
         case .hello(let hello):
-            guard !greeted else { return lose("the agent greeted twice") }
+            guard !greeted else { return giveUp("the agent greeted twice") }
             greeted = true
+            kernel = hello.kernel
             events(.hello(hello))
         case .exited(let exit): events(.exited(exit))
         case .outOfMemory(let container, let count): events(.outOfMemory(container: container, count: count))
         case .watching(let files): events(.watching(files))
         case .done, .created, .failed, .stepFailed, .processes, .contents:
             guard let answer = waiting.removeValue(forKey: request) else {
-                return lose("the agent answered a request that was not made")
+                return giveUp("the agent answered a request that was not made")
             }
             answer(.success(message))
         }
     }
 
+    private func giveUp(_ reason: String) { frames?.lose(reason) }
+
     private func lose(_ reason: String) {
-        guard token != nil else { return }
         let unanswered = waiting.values
         close()
         for answer in unanswered { answer(.failure(RuntimeError(reason))) }

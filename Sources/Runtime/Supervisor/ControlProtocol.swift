@@ -1,6 +1,7 @@
 import AgentProtocol
 import JSON
 import LinuxSys
+import VMDriver
 
 /// What a command asks of a supervisor, over its control socket or the channel of its launch.
 enum ControlRequest: Equatable, Sendable {
@@ -12,6 +13,11 @@ enum ControlRequest: Equatable, Sendable {
     /// Runs a process in the container; its plan comes as a descriptor (memfd) with the message. The connection stays, and
     /// when it goes, the process is killed.
     case exec(terminal: Terminal.Size?, ignorePaused: Bool)
+    /// Lets another container into the guest; with it comes a stream for what its supervisor and the agent have to say.
+    /// Answered by a `value`, then `done`. The connection stays, and when it goes, the container is killed.
+    case join(container: String, HostCgroup)
+    /// Gives the guest a tree for the container of this connection.
+    case share(VMPlan.SharedTree)
     /// The size of the terminal of this connection's process.
     case resize(rows: UInt16, columns: UInt16)
     case freeze(Bool)
@@ -38,6 +44,14 @@ enum ControlRequest: Equatable, Sendable {
                 "request": "exec", "ignorePaused": .bool(ignorePaused), "terminal": .bool(terminal != nil),
                 "rows": JSONValue(terminal?.rows ?? 0), "columns": JSONValue(terminal?.columns ?? 0),
             ]
+        case .join(let container, let cgroup):
+            ["request": "join", "container": .string(container), "cgroup": cgroup.json]
+        case .share(let tree):
+            [
+                "request": "share", "source": .string(tree.source), "name": .string(tree.name),
+                "readOnly": .bool(tree.readOnly), "recursive": .bool(tree.recursive),
+                "cache": .string(tree.cache.rawValue),
+            ]
         case .resize(let rows, let columns):
             ["request": "resize", "rows": JSONValue(rows), "columns": JSONValue(columns)]
         case .freeze(let frozen): ["request": "freeze", "frozen": .bool(frozen)]
@@ -61,6 +75,15 @@ enum ControlRequest: Equatable, Sendable {
             let size = Terminal.Size(rows: try fields["rows"].int(), columns: try fields["columns"].int())
             self = .exec(
                 terminal: try fields["terminal"].bool() ? size : nil, ignorePaused: try fields["ignorePaused"].bool())
+        case "join":
+            self = .join(
+                container: try fields["container"].string(), try HostCgroup(decoding: fields["cgroup"]))
+        case "share":
+            self = .share(
+                VMPlan.SharedTree(
+                    source: try fields["source"].string(), name: try fields["name"].string(),
+                    readOnly: try fields["readOnly"].bool(), recursive: try fields["recursive"].bool(),
+                    cache: VMPlan.FileCache(rawValue: try fields["cache"].string()) ?? .auto))
         case "resize": self = .resize(rows: try fields["rows"].int(), columns: try fields["columns"].int())
         case "freeze": self = .freeze(try fields["frozen"].bool())
         case "update": self = .update(try fields["settings"].list(of: CgroupSetting.init(decoding:)))

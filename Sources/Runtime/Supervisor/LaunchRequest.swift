@@ -1,3 +1,4 @@
+import AgentProtocol
 import Glibc
 import JSON
 import VMDriver
@@ -21,6 +22,10 @@ struct LaunchRequest: Equatable, Sendable {
     var standIn = pid_t(0)
     /// The container's cgroup on the host; without places: there is none.
     var cgroup = HostCgroup(places: [])
+    /// The container in whose guest it is to be; empty: it has one of its own.
+    var sandbox = ""
+    /// Namespaces of other containers in the guest that it is to have.
+    var joins: [NamespaceJoin] = []
     /// Ends, and removes everything, when whoever launched it goes away (`run` in the foreground).
     var followsLauncher: Bool
     /// Removes the container's directory when the container has ended.
@@ -52,6 +57,9 @@ struct LaunchRequest: Equatable, Sendable {
         [
             "root": .string(root), "id": .string(id), "bundle": .string(bundle), "rootfs": .string(rootfs),
             "standIn": JSONValue(standIn), "cgroup": cgroup.json,
+            "sandbox": .string(sandbox),
+            "joins": .array(
+                joins.map { ["container": .string($0.container), "namespaces": JSONValue($0.namespaces)] }),
             "followsLauncher": .bool(followsLauncher), "removesAtExit": .bool(removesAtExit),
             "consoleSocket": .bool(consoleSocket), "waitsForHooks": .bool(waitsForHooks), "debug": .bool(debug),
             "accelerated": .bool(accelerated),
@@ -73,6 +81,12 @@ struct LaunchRequest: Equatable, Sendable {
         rootfs = try fields["rootfs"].string()
         standIn = try fields["standIn"].int()
         cgroup = try HostCgroup(decoding: fields["cgroup"])
+        sandbox = try fields["sandbox"].string()
+        joins = try fields["joins"].list { cursor throws(JSONFieldError) in
+            let join = try cursor.object()
+            return NamespaceJoin(
+                container: try join["container"].string(), namespaces: try join["namespaces"].int())
+        }
         followsLauncher = try fields["followsLauncher"].bool()
         removesAtExit = try fields["removesAtExit"].bool()
         consoleSocket = try fields["consoleSocket"].bool()

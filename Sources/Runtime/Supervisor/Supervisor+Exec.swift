@@ -19,8 +19,7 @@ extension Supervisor {
         guard let plan, let bytes = try? plan.descriptor.readAll(limit: WireLimit.plan), caller.process == nil else {
             return refuse("the process's plan did not arrive")
         }
-        let number = nextProcess
-        nextProcess += 1
+        let number = freeProcessNumber()
         caller.process = number
         execs[number] = caller
         caller.gone = { [unowned self] in abandon(number) }
@@ -41,6 +40,15 @@ extension Supervisor {
         }
     }
 
+    /// A number that no process has; in a guest of several containers each has numbers of its own.
+    private func freeProcessNumber() -> UInt32 {
+        repeat {
+            lastProcess += 1
+            if lastProcess >= firstProcess + SandboxMember.processes { lastProcess = firstProcess + 1 }
+        } while execs[lastProcess] != nil
+        return lastProcess
+    }
+
     /// The stand-in has gone: killed, most likely, and what it stood in for follows.
     private func abandon(_ number: UInt32) {
         guard execs.removeValue(forKey: number) != nil else { return }
@@ -48,7 +56,7 @@ extension Supervisor {
             let kill = SendSignal(process: ProcessName(id.text, number), signal: UInt8(SIGKILL), all: false)
             agent?.send(.signal(kill)) { _ in }
         } else if execs.isEmpty, waitsForExecs {
-            end()
+            beDone()
         }
     }
 
@@ -58,9 +66,14 @@ extension Supervisor {
 
     /// When the init has ended, what other processes wrote is not to be lost with the machine.
     func endAfterExecs() {
-        if execs.isEmpty { return end() }
+        if execs.isEmpty { return beDone() }
         waitsForExecs = true
-        loop.after(milliseconds: Self.patience) { [weak self] in self?.end() }
+        loop.after(milliseconds: Self.patience) { [weak self] in self?.beDone() }
+    }
+
+    private func beDone() {
+        isDone = true
+        endOrLinger()
     }
 
     func forward(_ signal: Int32, to caller: ControlCaller) {

@@ -6,12 +6,16 @@ import VMMWire
 extension Supervisor {
     /// Only binds: nobody but the container is to change its rootfs.
     func watch(_ files: WatchedFiles) {
-        guard bindNames.contains(files.tree), files.inodes.count <= TreeMessage.mostWatched else { return }
+        guard bindNames.contains(files.tree) || members.values.contains(where: { $0.trees.contains(files.tree) }),
+            files.inodes.count <= TreeMessage.mostWatched
+        else { return }
         machine?.watch(tree: files.tree, inodes: files.inodes)
     }
 
     func tellAgent(_ change: FileChange) {
-        guard let kind = FileChanged.Kind(rawValue: change.kind.rawValue), let agent, isServing else {
+        guard let kind = FileChanged.Kind(rawValue: change.kind.rawValue), let agent, phase >= .created,
+            phase < .ending
+        else {
             machine?.fileChangeHandled()
             return
         }

@@ -39,6 +39,8 @@ extension Supervisor {
         switch request {
         case .exec(let terminal, let ignorePaused):
             exec(caller, plan: descriptor, terminal: terminal, ignorePaused: ignorePaused)
+        case .join(let container, let cgroup): join(caller, container, cgroup, stream: descriptor)
+        case .share(let tree): share(tree, for: caller)
         case .signal(let signal, _) where caller.process != nil: forward(signal, to: caller)
         case .resize(let rows, let columns): resize(rows, columns, of: caller)
         case .events:
@@ -75,7 +77,8 @@ extension Supervisor {
             for pid in pids { answer(.value(JSONValue(pid))) }
             answer(.done)
         case .readCgroup(let files): readCgroup(files, answer)
-        case .exec, .resize, .events: answer(.failed(message: "not on this connection", exitCode: 1, console: []))
+        case .exec, .resize, .events, .join, .share:
+            answer(.failed(message: "not on this connection", exitCode: 1, console: []))
         case .destroy:
             answer(.done)
             destroy()

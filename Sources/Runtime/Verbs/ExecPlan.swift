@@ -24,7 +24,10 @@ struct ExecPlan: Sendable {
         self.process = process
         do throws(SpecError) {
             let filter = try spec.linux?.seccomp.flatMap { seccomp throws(SpecError) in try SeccompFilter(seccomp) }
-            jail = JailPlan(rootfs: "", process: try JailProcess(process, terminal: nil, filter: filter))
+            jail = JailPlan(
+                rootfs: "",
+                process: try JailProcess(
+                    process, terminal: nil, personality: spec.linux?.personality, filter: filter))
         } catch {
             throw RuntimeError("\(error)", exitCode: 255)
         }

@@ -16,12 +16,13 @@ struct CgroupPlace: ~Copyable {
 extension Launch {
     /// What is started while this process is in the container's cgroup is in it too.
     func startInCgroup(
-        _ request: inout LaunchRequest, _ bundle: Bundle, _ id: ContainerID, _ hasTerminal: Bool
+        _ request: inout LaunchRequest, _ bundle: Bundle, _ id: ContainerID, _ hasTerminal: Bool,
+        _ joins: [StandInProcess.Join]
     ) throws(RuntimeError) -> LaunchedSandbox {
         do throws(Errno) { try request.cgroup.enter() } catch {
             throw RuntimeError("joining the cgroup on the host: \(error)")
         }
-        let standIn = try makeStandIn(bundle)
+        let standIn = try makeStandIn(bundle, joins)
         request.standIn = standIn.pid
         do throws(RuntimeError) {
             let sandbox = try spawn(request, id, hasTerminal, standIn, bundle.spec)
@@ -37,8 +38,10 @@ extension Launch {
         _ spec: Spec, _ id: ContainerID, _ request: LaunchRequest
     ) throws(RuntimeError) -> CgroupPlace {
         let path = try CgroupsPath(spec.linux?.cgroupsPath ?? "", id: id.text, systemd: context.systemdCgroup)
+        // In another's guest the host has no limits of its own for it.
         let limits = HostLimits(
-            spec.linux?.resources, guestMemoryMiB: request.memoryMiB, accelerated: request.accelerated)
+            request.sandbox.isEmpty ? spec.linux?.resources : nil, guestMemoryMiB: request.memoryMiB,
+            accelerated: request.accelerated)
         let cgroup = try HostCgroup.at(path)
         // Before it is written down: whoever finds the file kills what is there.
         try checkEmpty(cgroup)

@@ -16,23 +16,6 @@ public struct LaunchOptions: Sendable {
     public init(id: String) { self.id = id }
 }
 
-/// A supervisor that was just started.
-struct LaunchedSandbox: ~Copyable {
-    let id: ContainerID
-    let process: ChildProcess
-    /// The container's init, as the host sees it: a child of this process, as the supervisor is.
-    let standIn: pid_t
-    let channel: ControlChannel
-    let hasTerminal: Bool
-    let spec: Spec
-    let bundle: String
-    let log: Log
-    let cgroup: HostCgroup
-    let store: StateStore
-    /// Whether the container's directory goes with a supervisor that died and could not remove it.
-    let removedWhenLost: Bool
-}
-
 /// From a bundle to a supervisor that boots its guest.
 struct Launch {
     let context: RuntimeContext
@@ -74,19 +57,25 @@ struct Launch {
     private func start(
         _ id: ContainerID, _ bundle: Bundle, _ store: StateStore, _ hasTerminal: Bool
     ) throws(RuntimeError) -> LaunchedSandbox {
-        let accelerated = try AcceleratorChoice.isAccelerated(context.configuration, log: context.log)
+        let joined = try JoinedNamespaces.find(bundle.spec, in: store)
+        var accelerated = false
+        if joined == nil {
+            accelerated = try AcceleratorChoice.isAccelerated(context.configuration, log: context.log)
+        }
         let size = GuestSize(
             bundle.spec, context.configuration, hostCPUs: HostSize.cpus, hostMemoryMiB: HostSize.memoryMiB)
         var request = LaunchRequest(
             id: id.text, root: context.root, bundle: bundle, size: size, configuration: context.configuration,
             assets: context.assets, accelerated: accelerated,
             tscKilohertz: accelerated ? nil : HostTSC.kilohertz())
+        if let joined { join(joined, &request, bundle.spec) }
         request.followsLauncher = foreground
         request.removesAtExit = removesAtExit
         request.consoleSocket = options.consoleSocket != nil
         request.debug = context.log.isDebug
         let hooks = bundle.spec.hooks
-        request.waitsForHooks = !(hooks?.prestart.isEmpty ?? true) || !(hooks?.createRuntime.isEmpty ?? true)
+        request.waitsForHooks = [hooks?.prestart, hooks?.createRuntime, hooks?.createContainer]
+            .contains { !($0?.isEmpty ?? true) }
         do throws(StateError) { try store.write(spec: bundle.spec.json.bytes(), of: id) } catch {
             throw RuntimeError("\(error)")
         }
@@ -95,7 +84,9 @@ struct Launch {
         let place = try makeCgroup(bundle.spec, id, request)
         request.cgroup = place.cgroup
         let sandbox: LaunchedSandbox
-        do throws(RuntimeError) { sandbox = try startInCgroup(&request, bundle, id, hasTerminal) } catch {
+        do throws(RuntimeError) {
+            sandbox = try startInCgroup(&request, bundle, id, hasTerminal, joined?.standIns ?? [])
+        } catch {
             request.cgroup.leave()
             request.cgroup.remove(milliseconds: 100)
             throw error
@@ -105,11 +96,26 @@ struct Launch {
         return sandbox
     }
 
+    /// The container's guest is another's.
+    private func join(_ joined: JoinedNamespaces, _ request: inout LaunchRequest, _ spec: Spec) {
+        request.sandbox = joined.sandbox.text
+        request.joins = joined.joins
+        request.memoryMiB = joined.memoryMiB
+        if let limit = spec.linux?.resources?.memory?.limit, limit >> 20 > Int64(joined.memoryMiB) {
+            context.log.warning(
+                "the container may have \(limit >> 20) MiB, but the guest of \(joined.sandbox), in which it is, has "
+                    + "\(joined.memoryMiB) MiB in all")
+        }
+    }
+
     /// The process that has the container's pid on the host.
-    func makeStandIn(_ bundle: Bundle) throws(RuntimeError) -> (pid: pid_t, channel: SharedDescriptor) {
+    func makeStandIn(
+        _ bundle: Bundle, _ joins: [StandInProcess.Join]
+    ) throws(RuntimeError) -> (pid: pid_t, channel: SharedDescriptor) {
         let spec = bundle.spec
         var standIn = StandInProcess(rootfs: bundle.rootfs)
         standIn.trees = bundle.standInTrees
+        standIn.joins = joins
         standIn.newNetwork = spec.linux?.namespaces.contains { $0.type == .network } ?? false
         standIn.hostname = spec.hostname
         standIn.title = ["kvm-runtime:"] + (spec.process?.args ?? [])
@@ -159,103 +165,6 @@ struct Launch {
         guard let path = options.consoleSocket else { return nil }
         do throws(Errno) { return SharedDescriptor(try Sockets.connect(to: path)) } catch {
             throw RuntimeError("--console-socket \(path): \(error)")
-        }
-    }
-}
-
-extension LaunchedSandbox {
-    private borrowing func hooks(_ status: State.Status) -> HookRunner? {
-        HookRunner(
-            spec,
-            state: State(
-                ociVersion: spec.ociVersion, id: id.text, status: status, pid: status == .stopped ? 0 : Int(standIn),
-                bundle: bundle, annotations: spec.annotations))
-    }
-
-    /// Those before the container is made, while the guest boots.
-    fileprivate borrowing func runFirstHooks() throws(RuntimeError) {
-        do throws(RuntimeError) {
-            let hooks = hooks(.creating)
-            try hooks?.run(\.prestart, "prestart")
-            try hooks?.run(\.createRuntime, "createRuntime")
-            try refuseInterfaces()
-        } catch {
-            giveUp()
-            throw error
-        }
-        channel.send(ControlRequest.hooksRan.json)
-    }
-
-    /// A network that a hook has made for the container ends on the host: better no container than one that has lost it.
-    private borrowing func refuseInterfaces() throws(RuntimeError) {
-        let text = String(
-            decoding: (try? File.readStart("/proc/\(standIn)/net/dev", count: 1 << 16)) ?? [], as: UTF8.self)
-        let names = text.split(separator: "\n").dropFirst(2).compactMap {
-            $0.split(separator: ":").first?.split(separator: " ").first.map(String.init)
-        }
-        // Of tunnels every network namespace has some that are down, where their drivers are loaded.
-        let standard: Set<String> = [
-            "lo", "tunl0", "sit0", "ip6tnl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6gre0",
-        ]
-        guard spec.linux?.namespaces.contains(where: { $0.type == .network }) == true,
-            let name = names.first(where: { !standard.contains($0) })
-        else { return }
-        throw RuntimeError(
-            "the container was given the network interface \(name), and networks do not reach into a guest yet: run it with "
-                + "no network (--network none)")
-    }
-
-    /// Those after the program was started.
-    borrowing func runPoststart() throws(RuntimeError) { try hooks(.running)?.run(\.poststart, "poststart") }
-
-    /// Those after the container was deleted.
-    borrowing func runPoststop() { hooks(.stopped)?.runAll(\.poststop, "poststop", log: log) }
-
-    /// Ends and removes a container that is not to be.
-    borrowing func giveUp() {
-        channel.send(ControlRequest.destroy.json)
-        _ = try? process.wait()
-        ProcessControl.end(standIn)
-        cgroup.remove(milliseconds: 500)
-        try? store.remove(id)
-        runPoststop()
-    }
-
-    /// Waits for the container to be made.
-    borrowing func waitUntilCreated() throws(RuntimeError) {
-        while true {
-            switch try next() {
-            case .created: return
-            case .failed(let message, let code, let console):
-                _ = try? process.wait()
-                runPoststop()
-                throw RuntimeError(message, exitCode: code, console: console)
-            case .done, .exited, .timeline, .console, .process, .stepFailed, .value: continue
-            }
-        }
-    }
-
-    /// The supervisor's next word; the guest's console goes to the log on the way.
-    borrowing func next() throws(RuntimeError) -> ControlEvent {
-        do {
-            guard let value = try channel.receive() else {
-                let status = try process.wait()
-                let wantsMemory = status == .signaled(signal: SIGKILL) && cgroup.oomKills > 0
-                if removedWhenLost {
-                    cgroup.remove(milliseconds: 500)
-                    try? store.remove(id)
-                }
-                // The kernel goes on to kill while what held the guest's memory has not ended yet.
-                if wantsMemory { throw HostCgroup.outOfMemory("the supervisor of \(id)") }
-                throw RuntimeError("the supervisor of \(id) \(status.words)")
-            }
-            let event = try ControlEvent(decoding: value)
-            if case .console(let line) = event { log.debug("guest: \(line)") }
-            return event
-        } catch let error as RuntimeError {
-            throw error
-        } catch {
-            throw RuntimeError("the supervisor of \(id): \(error)")
         }
     }
 }

@@ -96,10 +96,13 @@ public enum Delete {
             Processes.startTime(of: supervisor.pid) == supervisor.startTime
         else { return }
         _ = try? Ask.supervisor(of: id, in: context.store, .destroy)
-        if !process.waitForEnd(milliseconds: patience) {
-            try? process.send(SIGKILL)
-            _ = process.waitForEnd(milliseconds: patience)
+        for _ in 0..<patience / 20 {
+            if process.waitForEnd(milliseconds: 20) { return }
+            // Other containers are in the guest; it is theirs from now on.
+            if let now = try? context.store.record(of: id), !now.supervisor.lives { return }
         }
+        try? process.send(SIGKILL)
+        _ = process.waitForEnd(milliseconds: patience)
     }
 
     private static func remove(_ id: ContainerID, _ context: RuntimeContext) throws(RuntimeError) {

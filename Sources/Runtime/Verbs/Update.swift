@@ -35,6 +35,9 @@ public enum Update {
             try spec.validate()
             let after = try CgroupSettings.of(spec.guestResources)
             try checkMemory(changes.memory?.limit, record)
+            if spec.linux?.resources?.memory?.checkBeforeUpdate == true || changes.memory?.checkBeforeUpdate == true {
+                try checkUsage(changes.memory?.limit, id, context)
+            }
             // What is as it was needn't be written.
             let settings = after.filter { !before.contains($0) }
             try Ask.supervisor(of: id, in: context.store, .update(settings))
@@ -42,7 +45,8 @@ public enum Update {
             // The host's follows the guest's size, which stays, whatever the container may have of it.
             if wasLimited && (limits.memory ?? 0) >= 0 { limits.memory = nil }
             let cgroup = HostCgroup.of(id, in: context.store)
-            try limits.update(cgroup)
+            // In another's guest the host has no limits of its own for it.
+            if record.sandbox.isEmpty { try limits.update(cgroup) }
             try context.store.write(spec: spec.json.bytes(), of: id)
         } catch let error as RuntimeError {
             throw error
@@ -57,6 +61,17 @@ public enum Update {
         throw RuntimeError(
             "linux.resources.memory.limit: the guest was made with \(record.memoryMiB) MiB, and can't be given "
                 + "\(limit >> 20) MiB while it runs")
+    }
+
+    /// A limit below what is used would have the kernel kill somebody.
+    private static func checkUsage(
+        _ limit: Int64?, _ id: ContainerID, _ context: RuntimeContext
+    ) throws(RuntimeError) {
+        guard let limit, limit > 0 else { return }
+        let files = try Ask.supervisor(of: id, in: context.store, .readCgroup(["memory.current"]))
+        let text = files.first?["text"]?.string ?? ""
+        guard let usage = Int64(text.split(separator: "\n").first ?? ""), usage > limit else { return }
+        throw RuntimeError("unable to set memory limit to \(limit): the container uses \(usage) bytes")
     }
 
     private static func read(_ file: String) throws(RuntimeError) -> Linux.Resources {
@@ -92,6 +107,8 @@ extension Linux.Resources {
             cpu.period = change.period ?? cpu.period
             if !change.cpus.isEmpty { cpu.cpus = change.cpus }
             if !change.mems.isEmpty { cpu.mems = change.mems }
+            cpu.burst = change.burst ?? cpu.burst
+            cpu.idle = change.idle ?? cpu.idle
             result.cpu = cpu
         }
         if let change = other.pids { result.pids = change }

@@ -30,6 +30,7 @@ extension Agent {
             throw Failure(kind: .guest, message: "the plan could not be read: \(error)")
         }
         GuestConsole.trace("plan")
+        try join(create.joins, plan)
         if !plan.hasMountNamespace { World.makeForSharing() }
         giveNetwork(plan)
         let cgroup = try makeCgroup(create)
@@ -58,9 +59,22 @@ extension Agent {
         }
     }
 
+    private func join(_ joins: [NamespaceJoin], _ plan: FlatPlan) throws(Failure) {
+        var others: [(init: SharedDescriptor, namespaces: UInt64)] = []
+        for join in joins {
+            guard let other = containers[join.container], let reference = other.initReference else {
+                throw Failure(
+                    kind: .state, message: "container \(join.container), whose namespaces are asked for, does not run")
+            }
+            others.append((reference, join.namespaces))
+        }
+        plan.join(others)
+    }
+
     /// The first container that wants a network of its own gets the guest's: nothing of the guest's uses it, and making
     /// another takes some 10 ms of a start under emulation. No other container that wants its own gets it from then on.
     private func giveNetwork(_ plan: FlatPlan) {
+        if plan.joinsNetwork { return }
         guard plan.hasNetworkNamespace else {
             World.makeNetwork()
             networkIsGiven = true
@@ -79,14 +93,14 @@ extension Agent {
     /// The host's changes in binds are to be seen by those who watch them.
     private func watchBinds(_ create: CreateContainer, in share: String) {
         if create.watched.isEmpty { return }
-        scanners.append(
-            WatchScanner(loop, share: share, trees: create.watched) { [self] in
-                reply(.watching($0), to: 0)
-            })
+        scanners[create.container] = WatchScanner(loop, share: share, trees: create.watched) { [self] in
+            reply(.watching($0), to: 0)
+        }
     }
 
     private func gone(_ id: String, _ exit: ProcessExit?) {
         containers[id] = nil
+        scanners.removeValue(forKey: id)?.stop()
         GuestConsole.trace("gone")
         if let exit { reply(.exited(exit), to: 0) }
     }
@@ -116,6 +130,7 @@ extension Agent {
         }
         do throws(CgroupError) {
             try cgroup.apply(create.settings)
+            if !create.deviceFilter.isEmpty { try cgroup.filterDevices(create.deviceFilter) }
         } catch {
             cgroup.remove()
             throw Failure(kind: .container, message: "\(error)")

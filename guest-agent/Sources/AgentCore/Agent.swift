@@ -15,7 +15,7 @@ public final class Agent {
     /// Directories where shares are mounted, by their tags.
     var shares: [String: String] = [:]
     /// Looks after files that are watched; one a container with binds.
-    var scanners: [WatchScanner] = []
+    var scanners: [String: WatchScanner] = [:]
     /// A container has the guest's network namespace.
     var networkIsGiven = false
     /// Counts containers, for directories of their own.

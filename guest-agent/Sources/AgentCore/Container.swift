@@ -53,6 +53,14 @@ final class Container {
 
     private var initial: ContainedProcess? { processes[0] }
 
+    /// A pidfd of its init, which another container can take namespaces of; nil: it has none that lives.
+    var initReference: SharedDescriptor? {
+        guard let initial, initial.isAlive, let raw = try? once({ clinux_pidfd_open(initial.pid, 0) }) else {
+            return nil
+        }
+        return SharedDescriptor(FileDescriptor(owning: raw))
+    }
+
     /// What the kernel says of the container's memory, as it happens.
     func watchMemory() {
         memory = MemoryEvents(loop, cgroup: cgroup) { [self] in

@@ -16,6 +16,7 @@ final class WatchScanner {
     private let trees: [String]
     private var device: UInt64?
     private var told: [UInt64] = []
+    private var next: EventLoop.Token = 0
     private let tell: (WatchedFiles) -> Void
 
     /// - Parameters:
@@ -34,8 +35,11 @@ final class WatchScanner {
         schedule(after: 0)
     }
 
+    /// Looks no more.
+    func stop() { loop.cancel(next) }
+
     private func schedule(after spent: UInt64) {
-        loop.after(milliseconds: max(Self.leastMilliseconds, spent * Self.shareOfTime)) { [self] in
+        next = loop.after(milliseconds: max(Self.leastMilliseconds, spent * Self.shareOfTime)) { [self] in
             let began = Clock.monotonicNanoseconds()
             scan()
             schedule(after: (Clock.monotonicNanoseconds() - began) / 1_000_000)

@@ -133,6 +133,7 @@ _Noreturn void room_become_program(const struct cjail_plan *plan, int sync, stru
     if (reopen_null(plan) < 0) room_fail_step(sync, CJAIL_STEP_STDIO, 0);
     umask(plan->has_umask ? plan->umask : 022);
     room_set_home(plan);
+    room_set_scheduling(plan, sync);
     if (room_set_limits(plan, &index) < 0) room_fail_step(sync, CJAIL_STEP_LIMITS, index);
     if (room_become(plan, &step) < 0) room_fail_step(sync, step, 0);
     const char *program = room_find_program(plan, program_path);
@@ -143,11 +144,21 @@ _Noreturn void room_become_program(const struct cjail_plan *plan, int sync, stru
     // Nothing of the agent's may be left open in the container, whoever forgot a flag.
     syscall(SYS_close_range, 3u, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
     if (plan->no_new_privileges && room_load_filter(plan) < 0) room_fail_step(sync, CJAIL_STEP_SECCOMP, 0);
+    if (room_run_hooks(plan, &index) < 0) room_fail_step(sync, CJAIL_STEP_HOOK, index);
     execve(program, plan->arguments, plan->environment);
     room_fail_step(sync, CJAIL_STEP_EXEC, 0);
 }
 
-static _Noreturn void run_child(const struct cjail_plan *plan, int sync) {
+// The clocks of a time namespace are set before anybody is in it; exec is what enters it.
+static void enter_time(const struct cjail_plan *plan, int sync) {
+    if (unshare(CLONE_NEWTIME) < 0) room_fail_step(sync, CJAIL_STEP_NAMESPACES, 0);
+    if (!*plan->time_offsets) return;
+    if (room_write_file("/proc/self/timens_offsets", plan->time_offsets) < 0) {
+        room_fail_step(sync, CJAIL_STEP_TIME_OFFSETS, 0);
+    }
+}
+
+_Noreturn void room_run_child(const struct cjail_plan *plan, int sync) {
     struct cjail_report report = {0};
 
     room_default_signals();
@@ -157,6 +168,9 @@ static _Noreturn void run_child(const struct cjail_plan *plan, int sync) {
     sync = room_move_from_stdio(sync);
     // Every descriptor of the agent is closed on exec anyhow; none is to be left open while the image is touched.
     if (plan->namespaces & CLONE_NEWCGROUP && unshare(CLONE_NEWCGROUP) < 0) room_fail_step(sync, CJAIL_STEP_NAMESPACES, 0);
+
+    room_set_oom_score(plan, sync);
+    if (plan->namespaces & CLONE_NEWTIME) enter_time(plan, sync);
 
     int root = room_attach_rootfs(plan);
     if (root < 0) room_fail_step(sync, CJAIL_STEP_ROOTFS, 0);
@@ -170,6 +184,8 @@ static _Noreturn void run_child(const struct cjail_plan *plan, int sync) {
     if (room_take_terminal(plan, sync, master, slave) < 0) room_fail_step(sync, CJAIL_STEP_SYNC, 0);
     // The session keyring of the container is its own, as with runc; a kernel without keys has none to share.
     syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
+    // As runc: who starts in a directory that the image does not have gets it. What can't be made is told by chdir.
+    room_close(room_open(root, plan->cwd, ROOM_DIRECTORY));
     if (plan->root_readonly) {
         struct room_mount_attr readonly = {.attr_set = ROOM_ATTR_RDONLY};
         if (room_set_attributes(root, 0, &readonly) < 0) room_fail_step(sync, CJAIL_STEP_ROOTFS, 0);
@@ -190,9 +206,13 @@ static long clone_child(const struct cjail_plan *plan, uint64_t flags) {
 }
 
 pid_t cjail_spawn(const struct cjail_plan *plan, int sync) {
-    // The cgroup namespace is taken later: its root is the cgroup that the process is in at that moment.
-    long pid = clone_child(plan, plan->namespaces & ~(uint64_t)CLONE_NEWCGROUP);
-    if (pid == 0) run_child(plan, sync);
+    if (plan->join_count > 0) {
+        long helper = clone_child(plan, 0);
+        if (helper == 0) room_spawn_joined(plan, sync);
+        return (pid_t)helper;
+    }
+    long pid = clone_child(plan, plan->namespaces & ~(uint64_t)ROOM_TAKEN_LATER);
+    if (pid == 0) room_run_child(plan, sync);
     return (pid_t)pid;
 }
 

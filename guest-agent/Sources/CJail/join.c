@@ -3,28 +3,32 @@
 #include <linux/sched.h>
 #include <sys/prctl.h>
 
-// A process beside a container's init. Its pid namespace can only be given to a child, and that child is to be the
+// A container in namespaces of another one, or a process beside a container's init. Its pid namespace can only be given to a child, and that child is to be the
 // agent's: so there are two. The helper joins the namespaces, makes the process as a sibling of its own, says which pid
 // it has, and leaves.
 
-static int join(const struct cjail_plan *plan, int init) {
-    if (setns(init, (int)plan->namespaces) == 0) return 0;
+static int join(int init, uint64_t namespaces) {
+    if (setns(init, (int)namespaces) == 0) return 0;
     if (errno != EINVAL) return -1;
     // One by one, where the kernel does not take them together.
-    static const int kinds[] = {CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWNET, CLONE_NEWCGROUP, CLONE_NEWPID, CLONE_NEWNS};
+    static const int kinds[] = {CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWNET, CLONE_NEWCGROUP, CLONE_NEWTIME,
+                                CLONE_NEWPID, CLONE_NEWNS};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (plan->namespaces & (uint64_t)kinds[i] && setns(init, kinds[i]) < 0) return -1;
+        if (namespaces & (uint64_t)kinds[i] && setns(init, kinds[i]) < 0) return -1;
     }
     return 0;
 }
 
 // Processes of the container will see this one: it must not hold what is the agent's.
 static void close_others(const struct cjail_plan *plan, int init, int sync) {
-    int keep[] = {sync, init, plan->cgroup, plan->stdio[0], plan->stdio[1], plan->stdio[2]};
+    enum { OTHERS = 6, MOST = OTHERS + 16 };
+    int keep[MOST] = {sync, init, plan->cgroup, plan->stdio[0], plan->stdio[1], plan->stdio[2]};
+    size_t count = OTHERS;
+    for (size_t i = 0; i < plan->join_count && count < MOST; i++) keep[count++] = plan->joins[i].init;
     unsigned from = 3;
     while (1) {
         unsigned next = ~0u;
-        for (size_t i = 0; i < sizeof keep / sizeof *keep; i++) {
+        for (size_t i = 0; i < count; i++) {
             if (keep[i] >= (int)from && (unsigned)keep[i] < next) next = (unsigned)keep[i];
         }
         if (next == ~0u) break;
@@ -34,16 +38,33 @@ static void close_others(const struct cjail_plan *plan, int init, int sync) {
     syscall(SYS_close_range, from, ~0u, 0u);
 }
 
-static _Noreturn void run_process(const struct cjail_plan *plan, int sync, int go) {
-    struct cjail_report report = {0};
+// Goes on as a sibling of this process, which says which pid it has and leaves.
+static void hand_over(int sync, uint64_t namespaces) {
+    int go[2];
     char byte;
     ssize_t got;
 
+    if (pipe2(go, O_CLOEXEC) < 0) room_fail_step(sync, CJAIL_STEP_SYNC, 0);
+    struct clone_args arguments = {.flags = namespaces | CLONE_PARENT};
+    long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
+    if (pid < 0) room_fail_step(sync, CJAIL_STEP_NAMESPACES, 0);
+    if (pid > 0) {
+        struct cjail_report report = {.kind = CJAIL_FORKED, .pid = (int32_t)pid};
+        room_report(sync, &report, -1);
+        _exit(0);
+    }
     // Not before the helper has said who we are.
-    do got = read(go, &byte, 1);
+    close(go[1]);
+    do got = read(go[0], &byte, 1);
     while (got < 0 && errno == EINTR);
-    close(go);
+    close(go[0]);
+}
+
+static _Noreturn void run_process(const struct cjail_plan *plan, int sync) {
+    struct cjail_report report = {0};
+
     setsid();
+    room_set_affinity(plan, sync, 1);
     int master = -1, slave = -1, root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0) room_fail_step(sync, CJAIL_STEP_ROOTFS, 0);
     if (plan->terminal && room_open_second_terminal(plan, root, &master, &slave) < 0) {
@@ -60,6 +81,8 @@ _Noreturn void room_join(const struct cjail_plan *plan, int init, int sync) {
     sync = room_move_from_stdio(sync);
     close_others(plan, init, sync);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    room_set_oom_score(plan, sync);
+    room_set_affinity(plan, sync, 0);
     // Before the mounts change: without a mount namespace of its own the container's root is one of ours.
     int root = -1;
     if (!(plan->namespaces & CLONE_NEWNS)) {
@@ -68,20 +91,24 @@ _Noreturn void room_join(const struct cjail_plan *plan, int init, int sync) {
     }
     // The session keyring of the container goes with its init; this one has its own.
     syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
-    if (join(plan, init) < 0) room_fail_step(sync, CJAIL_STEP_JOIN, 0);
+    if (join(init, plan->namespaces) < 0) room_fail_step(sync, CJAIL_STEP_JOIN, 0);
     if (root >= 0 && (fchdir(root) < 0 || chroot(".") < 0)) room_fail_step(sync, CJAIL_STEP_ROOTFS, 0);
     if (chdir("/") < 0) room_fail_step(sync, CJAIL_STEP_ROOTFS, 0);
 
-    int go[2];
-    if (pipe2(go, O_CLOEXEC) < 0) room_fail_step(sync, CJAIL_STEP_SYNC, 0);
-    struct clone_args arguments = {.flags = CLONE_PARENT};
-    long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
-    if (pid == 0) {
-        close(go[1]);
-        run_process(plan, sync, go[0]);
+    hand_over(sync, 0);
+    run_process(plan, sync);
+}
+
+_Noreturn void room_spawn_joined(const struct cjail_plan *plan, int sync) {
+    room_default_signals();
+    sync = room_move_from_stdio(sync);
+    close_others(plan, -1, sync);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    for (size_t i = 0; i < plan->join_count; i++) {
+        if (join(plan->joins[i].init, plan->joins[i].namespaces) < 0) room_fail_step(sync, CJAIL_STEP_JOIN, (uint32_t)i);
+        close(plan->joins[i].init);
     }
-    if (pid < 0) room_fail_step(sync, CJAIL_STEP_NAMESPACES, 0);
-    struct cjail_report report = {.kind = CJAIL_FORKED, .pid = (int32_t)pid};
-    room_report(sync, &report, -1);
-    _exit(0);
+    // The cgroup namespace is taken later: its root is the cgroup that the process is in at that moment.
+    hand_over(sync, plan->namespaces & ~(uint64_t)ROOM_TAKEN_LATER);
+    room_run_child(plan, sync);
 }

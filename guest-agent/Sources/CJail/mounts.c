@@ -183,14 +183,13 @@ int room_run(const struct cjail_plan *plan, const struct cjail_op *op, int root)
     case CJAIL_OP_PROPAGATION: return propagate(op, root);
     case CJAIL_OP_DEVICE: return room_device(op, root);
     case CJAIL_OP_SYMLINK: return room_symlink(op, root);
-    case CJAIL_OP_COPY_UP: return room_copy_up(op, root);
+    case CJAIL_OP_COPY_UP: return room_copy_up(op, root) < 0 ? -1 : change(op, root);
     case CJAIL_OP_MASK: return mask(op, root);
     case CJAIL_OP_READONLY: return make_readonly(op, root);
     case CJAIL_OP_SYSCTL: return sysctl(op);
     case CJAIL_OP_LOOPBACK: return loopback_up();
     case CJAIL_OP_HOSTNAME: return sethostname(op->source, strlen(op->source));
     case CJAIL_OP_DOMAINNAME: return setdomainname(op->source, strlen(op->source));
-    case CJAIL_OP_OOM_SCORE: return room_write_file("/proc/self/oom_score_adj", op->source);
     default: return room_fail(EINVAL);
     }
 }

@@ -30,6 +30,12 @@
 #define ROOM_AT_RECURSIVE 0x8000u
 #define ROOM_ATTR_RDONLY 1u
 
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
+// A cgroup namespace has its root where the process is when it is made; a time namespace is made with its clocks set.
+#define ROOM_TAKEN_LATER (CLONE_NEWCGROUP | CLONE_NEWTIME)
+
 #define ROOM_IS_NULL(status) (S_ISCHR((status).st_mode) && (status).st_rdev == makedev(1, 3))
 
 struct room_mount_attr {
@@ -88,8 +94,15 @@ int room_open_second_terminal(const struct cjail_plan *plan, int root, int *mast
 
 // join.c
 _Noreturn void room_join(const struct cjail_plan *plan, int init, int sync);
+// A helper's way of cjail_spawn: joins what is to be joined, makes the child as its sibling, and leaves.
+_Noreturn void room_spawn_joined(const struct cjail_plan *plan, int sync);
+
+// hooks.c
+// Runs the startContainer hooks, one after the other; *failed says which one did not succeed, errno how (CJAIL_HOOK_…).
+int room_run_hooks(const struct cjail_plan *plan, uint32_t *failed);
 
 // CJail.c
+_Noreturn void room_run_child(const struct cjail_plan *plan, int sync);
 _Noreturn void room_fail_step(int sync, enum cjail_step step, uint32_t op);
 int room_report(int sync, const struct cjail_report *report, int descriptor);
 int room_move_from_stdio(int fd);
@@ -105,5 +118,10 @@ int room_set_home(const struct cjail_plan *plan);
 const char *room_find_program(const struct cjail_plan *plan, char *buffer);
 void room_default_signals(void);
 int room_load_filter(const struct cjail_plan *plan);
+
+// scheduling.c: what of the process its namespaces have no say in. Leaves when a step fails.
+void room_set_oom_score(const struct cjail_plan *plan, int sync);
+void room_set_affinity(const struct cjail_plan *plan, int sync, int final);
+void room_set_scheduling(const struct cjail_plan *plan, int sync);
 
 #endif

@@ -28,6 +28,16 @@ public struct Cgroup: Sendable {
         }
     }
 
+    /// Has a program decide which devices its processes may use.
+    public func filterDevices(_ program: [UInt8]) throws(CgroupError) {
+        do throws(Errno) {
+            let directory = try FileDescriptor.open(path, O_RDONLY | O_DIRECTORY)
+            _ = try once { clinux_filter_devices(directory.raw, program, UInt32(program.count / 8)) }
+        } catch {
+            throw CgroupError(setting: CgroupSetting("the device filter", "a program"), errno: error)
+        }
+    }
+
     /// Kills every process in it and below, those that are being made too.
     public func kill() throws(Errno) { try write("1", to: "cgroup.kill") }
 

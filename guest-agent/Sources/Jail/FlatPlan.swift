@@ -1,6 +1,7 @@
 import AgentProtocol
 import CJail
 import CLinux
+import LinuxSys
 
 /// A plan as C has it: structs, strings and arrays at fixed addresses, freed with this object. Texts stay where they lie
 /// in the host's message. The one place of the agent that handles pointers.
@@ -26,6 +27,7 @@ public final class FlatPlan {
         plan.rootfs = try text(&reader, "rootfs")
         plan.root_readonly = try reader.bool("rootReadOnly") ? 1 : 0
         plan.root_propagation = try reader.integer()
+        plan.time_offsets = try text(&reader, "timeOffsets")
         plan.op_count = try reader.count("operations")
         plan.ops = UnsafePointer(
             try array(plan.op_count, of: cjail_op()) { () throws(WireError) in try operation(&reader) })
@@ -43,6 +45,25 @@ public final class FlatPlan {
     /// Whether its processes all end with the first one.
     public var hasPIDNamespace: Bool { plan.namespaces & NamespaceFlag.pid != 0 }
     public var hasNetworkNamespace: Bool { plan.namespaces & NamespaceFlag.network != 0 }
+    /// It lives in another container's network namespace.
+    public var joinsNetwork: Bool { joined & NamespaceFlag.network != 0 }
+    /// The namespaces that it has of others.
+    private var joined: UInt64 = 0
+    /// Their inits, until the child has been made.
+    private var inits: [SharedDescriptor] = []
+
+    /// Has the child live in namespaces of others; each `init` is a pidfd.
+    public func join(_ others: [(init: SharedDescriptor, namespaces: UInt64)]) {
+        inits = others.map { $0.`init` }
+        joined = others.reduce(0) { $0 | $1.namespaces }
+        let joins = UnsafeMutablePointer<cjail_join>.allocate(capacity: max(1, others.count))
+        allocations.append(UnsafeMutableRawPointer(joins))
+        for (index, other) in others.enumerated() {
+            joins[index] = cjail_join(init: other.`init`.raw, namespaces: other.namespaces)
+        }
+        plan.joins = UnsafePointer(joins)
+        plan.join_count = others.count
+    }
 
     /// Has the child keep the network namespace that it is made in, as its own.
     public func keepNetwork() { plan.namespaces &= ~NamespaceFlag.network }
@@ -51,12 +72,13 @@ public final class FlatPlan {
     func spawn(stdio: (CInt, CInt, CInt), cgroup: CInt, sync: CInt) -> pid_t {
         plan.stdio = stdio
         plan.cgroup = cgroup
+        defer { inits = [] }
         return cjail_spawn(&plan, sync)
     }
 
     /// Makes a process beside `init`, a pidfd, in the namespaces and the root of `container`'s plan.
     func join(_ container: FlatPlan, init: CInt, stdio: (CInt, CInt, CInt), cgroup: CInt, sync: CInt) -> pid_t {
-        plan.namespaces = container.plan.namespaces
+        plan.namespaces = container.plan.namespaces | container.joined
         plan.stdio = stdio
         plan.cgroup = cgroup
         return cjail_join(&plan, `init`, sync)
@@ -94,6 +116,51 @@ public final class FlatPlan {
         plan.filter = UnsafeRawPointer(bytes + filter.offset)
         plan.filter_count = UInt16(filter.count / 8)
         plan.filter_flags = try reader.integer()
+        try readScheduling(&reader)
+        plan.state_head = try text(&reader, "state", limit: WireLimit.plan)
+        plan.state_tail = try text(&reader, "state", limit: WireLimit.plan)
+        plan.hook_count = try reader.count("hooks")
+        plan.hooks = UnsafePointer(
+            try array(plan.hook_count, of: cjail_hook()) { () throws(WireError) in try hook(&reader) })
+    }
+
+    private func readScheduling(_ reader: inout WireReader) throws(WireError) {
+        if let score: Int32 = try reader.optional("oomScore") {
+            plan.has_oom_score = 1
+            plan.oom_score = score
+        }
+        if try reader.bool("scheduling") {
+            plan.has_scheduling = 1
+            plan.scheduling.policy = try reader.integer()
+            plan.scheduling.flags = try reader.integer()
+            plan.scheduling.nice = try reader.integer()
+            plan.scheduling.priority = try reader.integer()
+            plan.scheduling.runtime = try reader.integer()
+            plan.scheduling.deadline = try reader.integer()
+            plan.scheduling.period = try reader.integer()
+        }
+        if let priority: Int32 = try reader.optional("ioPriority") {
+            plan.has_io_priority = 1
+            plan.io_priority = priority
+        }
+        if let personality: UInt64 = try reader.optional("personality") {
+            plan.has_personality = 1
+            plan.personality = personality
+        }
+        plan.initial_cpu_words = try reader.count("initialCPUs")
+        plan.initial_cpus = UnsafePointer(
+            try array(plan.initial_cpu_words, of: UInt64(0)) { () throws(WireError) in try reader.integer() })
+        plan.final_cpu_words = try reader.count("finalCPUs")
+        plan.final_cpus = UnsafePointer(
+            try array(plan.final_cpu_words, of: UInt64(0)) { () throws(WireError) in try reader.integer() })
+    }
+
+    private func hook(_ reader: inout WireReader) throws(WireError) -> cjail_hook {
+        cjail_hook(
+            path: try text(&reader, "hook"),
+            arguments: UnsafePointer(try texts(&reader, "hook's arguments", spare: 1)),
+            environment: UnsafePointer(try texts(&reader, "hook's environment", spare: 1)),
+            timeout: try reader.integer())
     }
 
     private func operation(_ reader: inout WireReader) throws(WireError) -> cjail_op {

@@ -52,8 +52,8 @@ extension RealContainers {
 
         @Test func missingWorkingDirectory() throws {
             #expect(
-                try failure { $0.process?.cwd = "/nope" }?.message
-                    == #"chdir to cwd ("/nope") set in config.json failed: no such file or directory"#)
+                try failure { $0.process?.cwd = "/proc/nope" }?.message
+                    == #"chdir to cwd ("/proc/nope") set in config.json failed: no such file or directory"#)
         }
 
         @Test func user() throws {

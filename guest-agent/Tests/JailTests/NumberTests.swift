@@ -10,7 +10,7 @@ import Testing
             (.attributes, CJAIL_OP_ATTRIBUTES), (.propagation, CJAIL_OP_PROPAGATION), (.device, CJAIL_OP_DEVICE),
             (.symlink, CJAIL_OP_SYMLINK), (.copyUp, CJAIL_OP_COPY_UP), (.mask, CJAIL_OP_MASK),
             (.readOnly, CJAIL_OP_READONLY), (.sysctl, CJAIL_OP_SYSCTL), (.loopback, CJAIL_OP_LOOPBACK),
-            (.hostname, CJAIL_OP_HOSTNAME), (.domainname, CJAIL_OP_DOMAINNAME), (.oomScore, CJAIL_OP_OOM_SCORE),
+            (.hostname, CJAIL_OP_HOSTNAME), (.domainname, CJAIL_OP_DOMAINNAME),
         ]
         #expect(numbers.map { $0.0 } == JailOperationKind.allCases)
         for (ours, theirs) in numbers { #expect(ours.rawValue == theirs.rawValue, "\(ours)") }
@@ -23,9 +23,18 @@ import Testing
             (.limits, CJAIL_STEP_LIMITS), (.cwd, CJAIL_STEP_CWD), (.capabilities, CJAIL_STEP_CAPABILITIES),
             (.groups, CJAIL_STEP_GROUPS), (.user, CJAIL_STEP_USER), (.lookup, CJAIL_STEP_LOOKUP),
             (.sync, CJAIL_STEP_SYNC), (.exec, CJAIL_STEP_EXEC), (.join, CJAIL_STEP_JOIN),
-            (.seccomp, CJAIL_STEP_SECCOMP),
+            (.seccomp, CJAIL_STEP_SECCOMP), (.hook, CJAIL_STEP_HOOK),
+            (.oomScore, CJAIL_STEP_OOM_SCORE), (.scheduler, CJAIL_STEP_SCHEDULER),
+            (.ioPriority, CJAIL_STEP_IO_PRIORITY), (.personality, CJAIL_STEP_PERSONALITY),
+            (.affinity, CJAIL_STEP_AFFINITY), (.timeOffsets, CJAIL_STEP_TIME_OFFSETS),
         ]
         #expect(numbers.map { $0.0 } == JailStep.allCases)
         for (ours, theirs) in numbers { #expect(ours.rawValue == theirs.rawValue, "\(ours)") }
+    }
+
+    @Test func hookOutcomes() {
+        #expect(HookOutcome.exited == CInt(CJAIL_HOOK_EXITED))
+        #expect(HookOutcome.signaled == CInt(CJAIL_HOOK_SIGNALED))
+        #expect(HookOutcome.timedOut == CInt(CJAIL_HOOK_TIMED_OUT))
     }
 }

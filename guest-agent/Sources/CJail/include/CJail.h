@@ -27,7 +27,6 @@ enum cjail_op_kind {
     CJAIL_OP_LOOPBACK,      // lo up
     CJAIL_OP_HOSTNAME,      // source
     CJAIL_OP_DOMAINNAME,    // source
-    CJAIL_OP_OOM_SCORE,     // source, to /proc/self/oom_score_adj
 };
 
 struct cjail_op {
@@ -54,14 +53,40 @@ struct cjail_limit {
     uint64_t hard;
 };
 
-struct cjail_plan {
+// A program of the container's to run before its own (config.md, startContainer).
+struct cjail_hook {
+    const char *path;
+    char *const *arguments;    // NULL at the end, as is the environment
+    char *const *environment;
+    uint32_t timeout;          // seconds; 0: none
+};
+
+// Namespaces of another container to live in.
+struct cjail_join {
+    int init;                  // a pidfd of its init
     uint64_t namespaces;       // CLONE_NEW…
+};
+
+// For sched_setattr(2).
+struct cjail_scheduling {
+    uint32_t policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period; // nanoseconds
+};
+
+struct cjail_plan {
+    uint64_t namespaces;       // CLONE_NEW…, made for it
+    const struct cjail_join *joins;
+    size_t join_count;
     int cgroup;                // an O_PATH descriptor of its cgroup; -1: stay
     const char *share;         // where the share is mounted
     const char *rootfs;        // below the share
     const char *root;          // a directory of the guest to mount the rootfs on
     int root_readonly;
     uint64_t root_propagation; // MS_…; 0: private
+    const char *time_offsets;  // for /proc/self/timens_offsets
     const struct cjail_op *ops;
     size_t op_count;
 
@@ -83,6 +108,18 @@ struct cjail_plan {
     uint16_t filter_count;
     uint32_t filter_flags;     // of seccomp(2)
     uint64_t bounding, effective, permitted, inheritable, ambient;
+    int has_oom_score, has_scheduling, has_io_priority, has_personality;
+    int32_t oom_score;
+    struct cjail_scheduling scheduling;
+    int32_t io_priority;
+    uint64_t personality;
+    // Processors, 64 a word; of an exec only: before it enters the container, and after.
+    const uint64_t *initial_cpus, *final_cpus;
+    size_t initial_cpu_words, final_cpu_words;
+    const struct cjail_hook *hooks;
+    size_t hook_count;
+    // The container's state, for the hooks' standard input: what comes before its pid, and after it.
+    const char *state_head, *state_tail;
 };
 
 // Where the child is, or what it failed at. The numbers are those of AgentProtocol's JailStep.
@@ -103,7 +140,17 @@ enum cjail_step {
     CJAIL_STEP_EXEC,
     CJAIL_STEP_JOIN,       // the namespaces of a container's init
     CJAIL_STEP_SECCOMP,
+    CJAIL_STEP_HOOK,       // report.op says which; report.error is errno, or CJAIL_HOOK_… and how it ended
+    CJAIL_STEP_OOM_SCORE,
+    CJAIL_STEP_SCHEDULER,
+    CJAIL_STEP_IO_PRIORITY,
+    CJAIL_STEP_PERSONALITY,
+    CJAIL_STEP_AFFINITY,   // report.op: 0 the initial one, 1 the final one
+    CJAIL_STEP_TIME_OFFSETS,
 };
+
+// A hook that was run and did not succeed: these, and its exit code, or the signal that ended it.
+enum { CJAIL_HOOK_EXITED = 0x1000, CJAIL_HOOK_SIGNALED = 0x2000, CJAIL_HOOK_TIMED_OUT = 0x3000 };
 
 enum cjail_report_kind { CJAIL_FAILED = 1, CJAIL_TERMINAL, CJAIL_READY, CJAIL_FORKED };
 
@@ -120,7 +167,8 @@ struct cjail_report {
 // Makes the child. `sync` is the child's end of a SOCK_SEQPACKET pair; the caller closes its copy.
 // The child reports CJAIL_READY when all but exec is done, and execs when it has read a byte; at the end of the
 // file it leaves. After a successful exec the agent reads the end of the file.
-// Returns the child's pid in the caller's pid namespace; -1 and errno when there is none.
+// Returns the child's pid in the caller's pid namespace; -1 and errno when there is none. With namespaces to join it is
+// a helper's, which reports CJAIL_FORKED, as that of cjail_join does.
 pid_t cjail_spawn(const struct cjail_plan *plan, int sync);
 
 // Makes a process beside a container's init, in its namespaces and root: of the plan only the process counts, and

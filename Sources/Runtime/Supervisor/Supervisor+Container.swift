@@ -1,0 +1,237 @@
+import AgentProtocol
+import Glibc
+import JailCompiler
+import LinuxSys
+import OCISpec
+import StateStore
+
+/// The container, from the agent's greeting to the last byte of its output.
+extension Supervisor {
+    func welcome(_ hello: Hello) {
+        guard phase == .booting else { return }
+        if let deadline { loop.cancel(deadline) }
+        let now = Clock.monotonicNanoseconds()
+        timeline.mark(.agentReady, now)
+        timeline.mark(.kernelEntered, now > hello.uptime ? now - hello.uptime : now)
+        guard hello.version == wireVersion else {
+            return fail(
+                RuntimeError(
+                    "the guest's agent speaks version \(hello.version), this kvm-runtime speaks \(wireVersion): "
+                        + "build or install both together"))
+        }
+        agent?.send(.welcome(Welcome(realtime: Clock.realtimeNanoseconds(), seed: Random.bytes(64))))
+        if request.sandbox.isEmpty { watchClock() }
+        phase = .greeted
+        createContainerIfReady()
+    }
+
+    func createContainerIfReady() {
+        if phase == .greeted, !request.waitsForHooks { createContainer() }
+    }
+
+    /// The host's clock jumps when somebody sets it and when the host wakes from suspension: the guest's must follow.
+    func watchClock() {
+        clock = try? ClockJumps(loop: loop) { [unowned self] in
+            guard phase < .exited else { return }
+            agent?.send(.setClock(nanoseconds: Clock.realtimeNanoseconds())) { _ in }
+        }
+    }
+
+    func createContainer() {
+        phase = .creating
+        do throws(RuntimeError) {
+            let stdio = try ProcessStdio(
+                spec.process, number: firstProcess, consoleSocket: request.consoleSocket, loop: loop,
+                dialer: StreamDialer(loop: loop, directory: directory))
+            self.stdio = stdio
+            stdio.events = { [unowned self] in stdioEvent($0) }
+            agent?.send(.create(try guestContainer(stdio))) { [unowned self] in containerCreated($0) }
+            stdio.open()
+        } catch {
+            fail(error)
+        }
+    }
+
+    /// What the guest is to make.
+    func guestContainer(_ stdio: ProcessStdio) throws(RuntimeError) -> CreateContainer {
+        let binds = spec.bindSources(bundle: request.bundle).map { ($0.mount, bindName($0.mount)) }
+        var terminal: TerminalSize?
+        if case .terminal(_, let rows, let columns) = stdio.plan {
+            terminal = TerminalSize(rows: rows, columns: columns)
+        }
+        let place = JailPlace(
+            rootfs: treePrefix + "rootfs", binds: Dictionary(binds, uniquingKeysWith: { first, _ in first }),
+            terminal: terminal,
+            filter: try filter?.get())
+        do throws(SpecError) {
+            var plan = try JailPlan(spec, in: place)
+            if !plan.hooks.isEmpty { plan.state = hookState }
+            self.plan = plan
+            return CreateContainer(
+                container: id.text, plan: plan.encoded, shareTag: "kvmfs",
+                cgroup: CgroupPath.names(cgroupsPath: spec.linux?.cgroupsPath ?? "", container: id.text),
+                settings: try CgroupSettings.of(spec.guestResources),
+                deviceFilter: DeviceFilter.program(spec.linux?.resources?.devices ?? []), watched: binds.map { $0.1 },
+                joins: request.joins,
+                stdio: stdio.plan)
+        } catch {
+            throw RuntimeError("config.json: \(error)")
+        }
+    }
+
+    /// The container's state for hooks in the guest, whose number of its init only the guest knows.
+    private var hookState: (head: String, tail: String) {
+        let marker = -1
+        let state = State(
+            ociVersion: spec.ociVersion, id: id.text, status: .created, pid: marker, bundle: request.bundle,
+            annotations: spec.annotations)
+        let text = String(decoding: state.json.bytes(), as: UTF8.self)
+        // In a text the quotes would be escaped.
+        let parts = text.split(separator: "\"pid\":\(marker)", maxSplits: 1)
+        return parts.count == 2 ? (parts[0] + "\"pid\":", String(parts[1])) : (text, "")
+    }
+
+    func containerCreated(_ answer: Result<GuestMessage, RuntimeError>) {
+        guard phase == .creating else { return }
+        switch answer {
+        case .success(.created(let created)):
+            timeline.mark(.processCreated)
+            markGuestTime(.rootfsMounted, created.rootfsMounted)
+            // The rootfs has all its mount points now.
+            standIn.enter()
+            // Others may enter its namespaces as soon as they know its pid. With `run` nobody knows it yet.
+            if request.followsLauncher { containerReady() }
+        case .success(.failed(let refusal)): fail(refusal)
+        case .success(.stepFailed(let failure)): fail(describe(failure))
+        case .success: failGuest("the agent gave a wrong answer")
+        case .failure(let error): fail(error)
+        }
+    }
+
+    func standInEvent(_ event: InitStandIn.Event) {
+        switch event {
+        case .signal(let signal): take(signal)
+        case .entered: containerReady()
+        case .failed(let error): fail(error)
+        case .gone:
+            guard phase < .exited else { return }
+            fail(RuntimeError("the container's process on the host was killed", exitCode: 128 + SIGKILL))
+        }
+    }
+
+    func containerReady() {
+        guard phase == .creating else { return }
+        phase = .created
+        record.processes = Dictionary(
+            (machine?.processes ?? []).map { ($0.name, $0.pid) }, uniquingKeysWith: { first, _ in first })
+        updateRecord(.created)
+        launcher.send(.created)
+    }
+
+    func limitProcessorTime() {
+        // The time of a guest is its owner's.
+        guard request.sandbox.isEmpty else { return }
+        let limits = HostLimits(
+            spec.linux?.resources, guestMemoryMiB: request.memoryMiB, accelerated: request.accelerated)
+        do throws(RuntimeError) { try limits.applyQuota(to: request.cgroup) } catch { fail(error) }
+    }
+
+    /// A moment of the guest's clock, which is known against ours since the agent's greeting.
+    func markGuestTime(_ name: TimelineMark.Name, _ uptime: UInt64) {
+        guard let entered = timeline.marks.first(where: { $0.name == .kernelEntered })?.time else { return }
+        let (time, overflow) = entered.addingReportingOverflow(uptime)
+        // The guest can say what it likes; the picture stays within the present.
+        timeline.mark(name, overflow ? Clock.monotonicNanoseconds() : min(time, Clock.monotonicNanoseconds()))
+    }
+
+    func start() {
+        phase = .starting
+        agent?.send(.start(container: id.text)) { [unowned self] in containerStarted($0) }
+    }
+
+    func containerStarted(_ answer: Result<GuestMessage, RuntimeError>) {
+        guard phase == .starting else { return }
+        switch answer {
+        case .success(.done):
+            timeline.mark(.processStarted)
+            phase = .running
+            limitProcessorTime()
+            updateRecord(.running)
+            // Containers that end at once needn't pay for the idleness of others.
+            loop.after(milliseconds: 300) { ProcessControl.releaseCodePages() }
+            for waiter in startWaiters { waiter(.done) }
+            startWaiters = []
+            // An end that overtook the answer.
+            if let exit { containerExited(exit) }
+        case .success(.failed(let refusal)): fail(refusal)
+        case .success(.stepFailed(let failure)): fail(describe(failure))
+        case .success: failGuest("the agent gave a wrong answer")
+        case .failure(let error): fail(error)
+        }
+    }
+
+    func processExited(_ exit: ProcessExit) {
+        guard exit.process.container == id.text else {
+            _ = tellMember(exit.process.container, .exited(exit))
+            return
+        }
+        if exit.process.number == 0 { containerExited(exit) } else { execExited(exit) }
+    }
+
+    func containerExited(_ exit: ProcessExit) {
+        guard phase < .exited else { return }
+        self.exit = exit
+        guard phase != .starting else { return }
+        timeline.mark(.processExited)
+        phase = .exited
+        if isUnwanted { return fail(RuntimeError("deleted")) }
+        record.exitCode = exit.shellCode
+        // What is removed in a moment anyway needn't be written down first.
+        if !request.removesAtExit { updateRecord(.stopped) }
+        if stdio?.isDelivered ?? true { outputDelivered() }
+    }
+
+    // MARK: Stdio
+
+    func stdioEvent(_ event: ProcessStdio.Event) {
+        switch event {
+        case .firstByte: timeline.mark(.firstByte)
+        case .delivered: if phase == .exited { outputDelivered() }
+        case .failed(let error): fail(error)
+        }
+    }
+
+    /// Nothing is left to wait for: the agent synced the file systems before it told of the end.
+    func outputDelivered() {
+        timeline.mark(.outputDelivered)
+        endAfterExecs()
+    }
+
+    /// Ends the sandbox on request: the container's processes are killed and what they wrote is synced, if the guest is
+    /// still able to.
+    func destroy() {
+        guard phase >= .created, phase < .ending, let agent else { return fail(RuntimeError("deleted")) }
+        if !request.sandbox.isEmpty || !members.isEmpty && !request.followsLauncher {
+            // The guest stays for the others, this container's processes go; their end ends us.
+            isUnwanted = !request.sandbox.isEmpty
+            agent.send(.signal(SendSignal(process: ProcessName(id.text), signal: UInt8(SIGKILL), all: true))) { _ in }
+            if isUnwanted { loop.after(milliseconds: 2000) { [unowned self] in fail(RuntimeError("deleted")) } }
+            return
+        }
+        shutDown()
+    }
+
+    /// Has the guest end all processes, sync and switch itself off.
+    func shutDown() {
+        phase = .ending
+        agent?.send(.shutdown) { [unowned self] _ in fail(RuntimeError("deleted")) }
+        loop.after(milliseconds: 2000) { [unowned self] in fail(RuntimeError("deleted")) }
+    }
+
+    func resizeTerminal() {
+        guard let size = stdio?.terminalSize, phase >= .created, phase < .exited else { return }
+        agent?.send(.resize(ResizeTerminal(process: ProcessName(id.text), rows: size.rows, columns: size.columns))) {
+            _ in
+        }
+    }
+}
