@@ -42,6 +42,7 @@ let package = Package(
         room("LinuxSys", ["CLinux"]),
         room("Spawn", ["CSpawn", "LinuxSys"]),
         room("JSON"),
+        room("DBus", ["LinuxSys"]),
         room("OCISpec", ["JSON"]),
         room("AgentProtocol"),
         .target(
@@ -67,7 +68,7 @@ let package = Package(
             "Runtime",
             [
                 "CLinux", "LinuxSys", "Spawn", "JSON", "OCISpec", "AgentProtocol", "JailCompiler", "KVM", "VMMWire",
-                "VMDriver", "QEMUDriver", "StateStore",
+                "VMDriver", "QEMUDriver", "StateStore", "DBus",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         .executableTarget(
@@ -112,7 +113,8 @@ let package = Package(
         tests("KVMTests", ["KVM", "CKVM", "LinuxSys"]),
         tests("QEMUDriverTests", ["QEMUDriver", "VMDriver", "LinuxSys", "JSON"]),
         tests("StateStoreTests", ["StateStore", "OCISpec", "LinuxSys"]),
-        tests("RuntimeTests", ["Runtime", "KVM", "OCISpec", "AgentProtocol", "LinuxSys", "JSON"]),
+        tests("DBusTests", ["DBus", "LinuxSys"]),
+        tests("RuntimeTests", ["Runtime", "DBus", "KVM", "OCISpec", "AgentProtocol", "LinuxSys", "JSON"]),
         tests("EndToEndTests", ["LinuxSys", "Spawn", "JSON"]),
     ]
 )

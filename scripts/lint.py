@@ -39,6 +39,7 @@ ARROWS: dict[str, set[str]] = {
     "LinuxSys": {"CLinux"},
     "Spawn": {"CSpawn", "LinuxSys"},
     "Netlink": {"LinuxSys"},
+    "DBus": {"LinuxSys"},
     "KVM": {"CKVM", "LinuxSys"},
     "FileCalls": {"CFileCalls", "CLinux", "LinuxSys"},
     # Formats and protocols: no input, no output.
@@ -61,7 +62,7 @@ ARROWS: dict[str, set[str]] = {
     "StateStore": {"LinuxSys", "OCISpec", "JSON"},
     "Runtime": {
         "CLinux", "LinuxSys", "Spawn", "Netlink", "JSON", "OCISpec", "AgentProtocol", "JailCompiler", "KVM", "VMMWire", "VMDriver",
-        "QEMUDriver", "StateStore", "Logging",
+        "QEMUDriver", "StateStore", "DBus", "Logging",
     },
     # Programs: parse, call, print.
     "kvm-runtime": {"Runtime", "LinuxSys", "OCISpec", "ArgumentParser"},

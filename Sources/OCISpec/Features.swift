@@ -55,8 +55,8 @@ public struct Features: Equatable, Sendable {
         [
             "namespaces": JSONValue(namespaces),
             "capabilities": JSONValue(capabilities),
-            // The guest's cgroups are meant. On the host there are none of the container's own.
-            "cgroup": ["v1": false, "v2": true, "systemd": false, "systemdUser": false, "rdma": false],
+            // On the host. Those in the guest are v2's.
+            "cgroup": ["v1": true, "v2": true, "systemd": true, "systemdUser": false, "rdma": false],
             "seccomp": [
                 "enabled": .bool(seccomp),
                 "actions": JSONValue(Linux.Seccomp.Action.allCases.filter { $0 != .notify }.map(\.rawValue)),

@@ -35,6 +35,34 @@ extension EndToEnd {
             }
         }
 
+        @Test("it is pinned to the container's processors, weighs what it weighs, and `update` is followed")
+        func processors() throws {
+            try Host.use { host in
+                let path = "/kvm-runtime-tests/\(host.id)"
+                let bundle = try host.bundle("echo ready; sleep 100") {
+                    $0.set("linux.cgroupsPath", .string(path))
+                    $0.set("linux.resources.cpu", ["cpus": "0", "shares": 512])
+                }
+                let run = try host.starting(bundle, ["--detach"])
+                try run.wait(forOutput: "ready")
+                try run.wait("the end of the command") { !run.isRunning }
+                for (name, pid) in try host.processes() {
+                    let allowed = try Files.text("/proc/\(pid)/status").split(separator: "\n").first {
+                        $0.hasPrefix("Cpus_allowed_list:")
+                    }
+                    #expect(allowed == "Cpus_allowed_list:\t0", "\(name)")
+                }
+                #expect(try CgroupFacts.holds(path, "cpu.shares 512", "cpu.weight 20"))
+                #expect(try CgroupFacts.holds(path, "pids.max 1024", "pids.max 1024"))
+                let updated = try host.command("update", "--cpu-share", "256", "--cpu-quota", "50000", host.id)
+                #expect(updated.code == 0, "\(updated.err)")
+                #expect(try CgroupFacts.holds(path, "cpu.shares 256", "cpu.weight 10"))
+                #expect(try CgroupFacts.holds(path, "cpu.cfs_quota_us 50000", "cpu.max 50000 100000"))
+                #expect(try host.command("delete", "--force", host.id).code == 0)
+                for mount in SystemdLab.mounts { rmdir(mount.directory + "/kvm-runtime-tests") }
+            }
+        }
+
         @Test func deleteByForceLeavesNone() throws {
             try Host.use { host in
                 let bundle = try host.bundle("echo ready; sleep 100")
@@ -55,6 +83,18 @@ private enum CgroupFacts {
     static let memory: String? = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"].first {
         File.exists($0 + "/memory.limit_in_bytes") || File.exists($0 + "/cgroup.controllers")
     }
+    /// Whether the cgroup has one of two files and in it the value, "file value": that of v1 or that of v2.
+    static func holds(_ path: String, _ settings: String...) throws -> Bool {
+        for mount in SystemdLab.mounts {
+            for setting in settings {
+                let words = setting.split(separator: " ", maxSplits: 1).map(String.init)
+                let file = mount.directory + path + "/" + words[0]
+                if File.exists(file) { return try Files.text(file) == words[1] + "\n" }
+            }
+        }
+        return false
+    }
+
     static let obstacle: String? = {
         guard let memory else { return "there are no cgroups here" }
         let path = memory + "/kvm-runtime-probe-\(getpid())"

@@ -109,7 +109,11 @@ struct ControlProtocolTests {
 struct LaunchRequestTests {
     static let sample: JSONValue = [
         "root": "/run/kvm-runtime", "id": "c1", "bundle": "/b", "rootfs": "/b/rootfs", "standIn": 77,
-        "cgroup": [["directory": "/d", "outside": "/o", "controllers": ["cpu"], "isUnified": false, "mount": "/m"]],
+        "cgroup": [
+            "places": [
+                ["directory": "/d", "outside": "/o", "controllers": ["cpu"], "isUnified": false, "mount": "/m"]
+            ], "unit": "u.scope",
+        ],
         "sandbox": "other", "joins": [["container": "other", "namespaces": 0x4000_0000]],
         "followsLauncher": true, "removesAtExit": false, "consoleSocket": true, "waitsForHooks": false, "debug": false,
         "accelerated": false,
@@ -142,7 +146,7 @@ struct LaunchRequestTests {
         guard case .object(let object) = Self.sample else { return }
         for member in object {
             // A list without entries may be left out.
-            if !["kernelParameters", "cgroup", "joins"].contains(member.key) {
+            if !["kernelParameters", "joins"].contains(member.key) {
                 let missing = #expect(throws: JSONFieldError.self) {
                     try LaunchRequest(decoding: changed(member.key, nil))
                 }

@@ -115,4 +115,8 @@ enum { CSPAWN_PLACE_ROOT = 1, CSPAWN_PLACE_PIVOT, CSPAWN_PLACE_TREE, CSPAWN_PLAC
 // Returns its pid, or -1 and errno.
 pid_t cspawn_stand_in(const struct cspawn_stand_in *request);
 
+// Makes a process that does nothing until it is killed, which it is when the caller ends; it holds none of the caller's
+// descriptors. Returns its pid, or -1 and errno.
+pid_t cspawn_placeholder(void);
+
 #endif

@@ -16,16 +16,24 @@ struct CgroupHierarchy: Equatable {
         return String(own[..<(own.lastIndex(of: "/") ?? own.startIndex)])
     }
 
-    /// Those that containers are put into: all of v1 where there are some (v2 beside them has no controllers that count),
-    /// else v2.
-    static func all() throws(Errno) -> [CgroupHierarchy] {
+    /// Those that containers are put into: all of v1 where there are some, and v2, if it has controllers, or nothing is
+    /// beside it. Joining one takes a while (`HostCgroup.move`).
+    /// - Parameter withEmpty: v2 in any case; in the hybrid form systemd keeps its processes apart by it.
+    static func all(withEmpty: Bool) throws(Errno) -> [CgroupHierarchy] {
         func text(_ file: String) throws(Errno) -> String {
             String(decoding: try File.read("/proc/self/" + file, limit: 1 << 20), as: UTF8.self)
         }
-        return all(mountinfo: try text("mountinfo"), cgroup: try text("cgroup"))
+        return all(mountinfo: try text("mountinfo"), cgroup: try text("cgroup")) { mount in
+            if withEmpty { return true }
+            let bytes = (try? File.readStart(mount + "/cgroup.controllers", count: 4096)) ?? []
+            return bytes.contains { $0 > 32 }
+        }
     }
 
-    static func all(mountinfo: String, cgroup: String) -> [CgroupHierarchy] {
+    /// - Parameter counts: whether v2, mounted there, is of use beside v1
+    static func all(
+        mountinfo: String, cgroup: String, counts: (String) -> Bool
+    ) -> [CgroupHierarchy] {
         // "4:cpu,cpuacct:/path": by the controllers; v2 has none.
         var own: [String: String] = [:]
         for line in cgroup.split(separator: "\n") {
@@ -51,9 +59,9 @@ struct CgroupHierarchy: Equatable {
                     mount: mount, controllers: isUnified ? [] : key.split(separator: ",").map(String.init),
                     isUnified: isUnified, own: below(root, path)))
         }
-        let old = found.filter { !$0.isUnified }
-        return old.contains { $0.controllers.contains("memory") || $0.controllers.contains("cpu") }
-            ? old : found.filter(\.isUnified)
+        // Where v2 has all controllers, there may still be a v1 of none, for programs that look for systemd's.
+        let hasOld = found.contains { $0.controllers.contains { !$0.hasPrefix("name=") } }
+        return found.filter { $0.isUnified ? !hasOld || counts($0.mount) : hasOld }
     }
 
     /// What a mount of part of a hierarchy shows of a path.

@@ -1,6 +1,5 @@
 import Glibc
 import JSON
-import JailCompiler
 import LinuxSys
 import OCISpec
 import StateStore
@@ -19,16 +18,34 @@ struct HostCgroup: Equatable, Sendable {
         /// Of the hierarchy.
         var mount: String
 
-        func has(_ controller: String) -> Bool { isUnified || controllers.contains(controller) }
+        /// By v2's name. What a directory of v2 has, it says itself, when it is there: the one above may keep it.
+        func has(_ controller: String) -> Bool {
+            guard isUnified else { return controllers.contains(controller == "io" ? "blkio" : controller) }
+            let bytes = (try? File.readStart(directory + "/cgroup.controllers", count: 4096)) ?? []
+            return String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace).contains(
+                controller[...])
+        }
     }
 
     var places: [Place]
+    /// systemd's unit that it is; nil: it is ours alone.
+    var unit: String?
+
+    /// Whether it is one of v2 and of nothing else.
+    var isUnified: Bool { places.allSatisfy(\.isUnified) }
+
+    func has(_ controller: String) -> Bool { places.contains { $0.has(controller) } }
 
     /// Where it is to be.
     static func at(_ path: CgroupsPath) throws(RuntimeError) -> HostCgroup {
+        let isUnit = path.slice != nil && Systemd.isRunning
+        guard !isUnit || path.names.last?.hasSuffix(".slice") != true else {
+            throw RuntimeError(
+                "linux.cgroupsPath: \(path.names.last ?? "") is a slice of systemd, which has no processes")
+        }
         do throws(Errno) {
             var places: [Place] = []
-            for hierarchy in try CgroupHierarchy.all() {
+            for hierarchy in try CgroupHierarchy.all(withEmpty: isUnit) {
                 let base = path.isAbsolute ? "" : hierarchy.base
                 let place = Place(
                     directory: hierarchy.mount + base + "/" + path.names.joined(separator: "/"),
@@ -36,25 +53,25 @@ struct HostCgroup: Equatable, Sendable {
                     controllers: hierarchy.controllers, isUnified: hierarchy.isUnified, mount: hierarchy.mount)
                 places.append(place)
             }
-            return HostCgroup(places: places)
+            return HostCgroup(places: places, unit: isUnit ? path.names.last : nil)
         } catch {
             throw RuntimeError("cgroup \(path.names.joined(separator: "/")): \(error)")
         }
     }
 
-    /// Makes the directories.
+    /// Makes the directories; of those that systemd looks after, what it has not made.
     func make() throws(RuntimeError) {
         for place in places {
-            do throws(Errno) { try Self.makeDirectories(place) } catch {
+            do throws(Errno) { try Self.makeDirectories(place, handsOn: unit == nil) } catch {
                 throw RuntimeError("cgroup \(place.directory): \(error)")
             }
         }
     }
 
-    private static func makeDirectories(_ place: Place) throws(Errno) {
+    private static func makeDirectories(_ place: Place, handsOn: Bool) throws(Errno) {
         var at = place.mount
         for name in place.directory.dropFirst(place.mount.count).split(separator: "/") {
-            if place.isUnified { enableControllers(in: at) }
+            if place.isUnified, handsOn { enableControllers(in: at) }
             let parent = at
             at += "/" + name
             do throws(Errno) { _ = try once { mkdir(at, 0o755) } } catch .fileExists {} catch { throw error }
@@ -67,7 +84,8 @@ struct HostCgroup: Equatable, Sendable {
         }
     }
 
-    /// Those that can't be handed on (a cgroup with processes of its own keeps them) are missing below, and no more.
+    /// Those that can't be handed on (a cgroup with processes of its own keeps them) are missing below, and no more. Each is
+    /// asked for by itself: one that is refused takes the others of the same write with it.
     private static func enableControllers(in directory: String) {
         for controller in ["cpu", "memory", "pids", "cpuset", "io"] {
             try? write(Array("+\(controller)".utf8), to: directory + "/cgroup.subtree_control")
@@ -85,7 +103,12 @@ struct HostCgroup: Equatable, Sendable {
 
     /// Takes this process out of it; its children stay.
     func leave() {
-        for place in places { try? Self.move(to: place.outside, place) }
+        for place in places {
+            do throws(Errno) { try Self.move(to: place.outside, place) } catch {
+                // It may have gone since (a session that ended), or be one that gives its controllers to those below it.
+                try? Self.move(to: place.mount, place)
+            }
+        }
     }
 
     /// This process has one thread. That one moves itself by `tasks` at once, where moving whole processes waits for all
@@ -101,14 +124,24 @@ struct HostCgroup: Equatable, Sendable {
         }
     }
 
-    /// Writes a limit, by the names of v1 and of v2; nil: that version has no such thing.
-    func write(_ value: String, _ controller: String, v1: String?, v2: String?) throws(RuntimeError) {
-        for place in places where place.has(controller) {
-            guard let file = place.isUnified ? v2 : v1 else { continue }
-            do throws(Errno) { try Self.write(Array(value.utf8), to: place.directory + "/" + file) } catch {
-                throw RuntimeError("cgroup: writing \(value) to \(place.directory)/\(file): \(error)")
+    /// Writes a limit wherever its controller is.
+    func write(_ setting: HostSetting) throws(RuntimeError) {
+        for place in places where place.has(setting.controller) {
+            let writes = setting.writes(isUnified: place.isUnified)
+            guard let last = writes.last else { continue }
+            guard let write = writes.first(where: { File.exists(place.directory + "/" + $0.file) }) else {
+                throw RuntimeError("the host's cgroups have no \(last.file): its kernel can't hold that limit")
+            }
+            do throws(Errno) { try Self.write(Array(write.value.utf8), to: place.directory + "/" + write.file) } catch {
+                throw RuntimeError("cgroup: writing \(write.value) to \(place.directory)/\(write.file): \(error)")
             }
         }
+    }
+
+    /// Tells systemd about limits, if it looks after the cgroup.
+    func tell(_ properties: [UnitProperty], _ systemd: Systemd = .standard) throws(RuntimeError) {
+        guard let unit, !properties.isEmpty else { return }
+        try systemd.set(properties, of: unit)
     }
 
     /// How often the host's kernel has killed one of its processes for want of memory.
@@ -123,18 +156,47 @@ struct HostCgroup: Equatable, Sendable {
         return 0
     }
 
+    /// What is said of a process that the host's kernel has killed for it.
+    static func outOfMemory(_ name: String) -> RuntimeError {
+        RuntimeError(
+            "the host's kernel killed \(name) for want of memory: the container's cgroup on the host has no more "
+                + "(memory limit and the guest's overhead)", exitCode: 128 + SIGKILL)
+    }
+
     /// Processes that are in it.
     var population: Int { places.reduce(0) { max($0, Self.processes(in: $1.directory).count) } }
 
+    /// Whether the process is in one of its directories.
+    func contains(_ pid: pid_t) -> Bool { places.contains { Self.processes(in: $0.directory).contains(pid) } }
+
     /// Kills what is still in it, and removes it; what needs longer than `milliseconds` stays.
-    func remove(milliseconds: UInt64) {
+    /// - Returns: what systemd has against it.
+    @discardableResult
+    func remove(milliseconds: UInt64, _ systemd: Systemd = .standard) -> RuntimeError? {
         let end = Clock.monotonicNanoseconds() + milliseconds * 1_000_000
+        var refusal: RuntimeError?
+        if let unit {
+            // systemd would first ask them to end, for as long as a minute and a half.
+            while killAll(), Clock.monotonicNanoseconds() < end { usleep(2000) }
+            do throws(RuntimeError) { try systemd.stop(unit) } catch { refusal = error }
+        }
         for place in places {
             while rmdir(place.directory) != 0, errno == EBUSY, Clock.monotonicNanoseconds() < end {
-                for pid in Self.processes(in: place.directory) where pid != getpid() { kill(pid, SIGKILL) }
+                Self.killAll(in: place.directory)
                 usleep(2000)
             }
         }
+        return refusal
+    }
+
+    /// Whether there was anyone.
+    private func killAll() -> Bool { places.reduce(false) { Self.killAll(in: $1.directory) || $0 } }
+
+    @discardableResult
+    private static func killAll(in directory: String) -> Bool {
+        let others = processes(in: directory).filter { $0 != getpid() }
+        for pid in others { kill(pid, SIGKILL) }
+        return !others.isEmpty
     }
 
     private static func processes(in directory: String) -> [pid_t] {
@@ -145,14 +207,14 @@ struct HostCgroup: Equatable, Sendable {
 
 extension HostCgroup {
     var json: JSONValue {
-        .array(
-            places.map { place in
-                [
-                    "directory": .string(place.directory), "outside": .string(place.outside),
-                    "controllers": JSONValue(place.controllers), "isUnified": .bool(place.isUnified),
-                    "mount": .string(place.mount),
-                ]
-            })
+        let places = places.map { place -> JSONValue in
+            [
+                "directory": .string(place.directory), "outside": .string(place.outside),
+                "controllers": JSONValue(place.controllers), "isUnified": .bool(place.isUnified),
+                "mount": .string(place.mount),
+            ]
+        }
+        return ["places": .array(places), "unit": .string(unit ?? "")]
     }
 
     /// That of a container that is or was there; without places if none was made.
@@ -164,65 +226,15 @@ extension HostCgroup {
     }
 
     init(decoding cursor: JSONCursor) throws(JSONFieldError) {
-        places = try cursor.list { cursor throws(JSONFieldError) in
+        let fields = try cursor.object()
+        places = try fields["places"].list { cursor throws(JSONFieldError) in
             let fields = try cursor.object()
             return Place(
                 directory: try fields["directory"].string(), outside: try fields["outside"].string(),
                 controllers: try fields["controllers"].strings(), isUnified: try fields["isUnified"].bool(),
                 mount: try fields["mount"].string())
         }
-    }
-}
-
-/// `linux.cgroupsPath`, without what could lead out of the tree.
-struct CgroupsPath: Equatable {
-    /// Below the root of the hierarchies, or below the cgroup of the caller.
-    var isAbsolute: Bool
-    var names: [String]
-
-    /// - Parameter systemd: the path has the form slice:prefix:name, and stands for where systemd would put such a scope.
-    init(_ text: String, id: String, systemd: Bool) throws(RuntimeError) {
-        if systemd {
-            let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
-            guard text.isEmpty || parts.count == 3 else {
-                throw RuntimeError(
-                    "linux.cgroupsPath: expected the form slice:prefix:name for systemd cgroups, got \(text.debugDescription)"
-                )
-            }
-            let slice = parts.count == 3 && !parts[0].isEmpty ? parts[0] : "system.slice"
-            let prefix = parts.count == 3 ? parts[1] : "kvm-runtime"
-            let name = parts.count == 3 ? parts[2] : id
-            let unit = name.hasSuffix(".slice") ? name : (prefix.isEmpty ? name : "\(prefix)-\(name)") + ".scope"
-            isAbsolute = true
-            names = try Self.slices(slice) + [unit]
-        } else {
-            isAbsolute = text.hasPrefix("/")
-            names = CgroupPath.parts(text)
-            if names.isEmpty {
-                isAbsolute = false
-                names = [id]
-            }
-        }
-        guard names.allSatisfy({ !$0.contains("/") && $0 != ".." && $0 != "." && !$0.isEmpty }) else {
-            throw RuntimeError("linux.cgroupsPath: \(text.debugDescription) is no path of a cgroup")
-        }
-    }
-
-    /// "a-b.slice" is in "a.slice".
-    private static func slices(_ name: String) throws(RuntimeError) -> [String] {
-        guard name.hasSuffix(".slice"), !name.contains("/") else {
-            throw RuntimeError("linux.cgroupsPath: \(name.debugDescription) is no slice of systemd")
-        }
-        if name == "-.slice" { return [] }
-        var names: [String] = []
-        var path = ""
-        for part in name.dropLast(6).split(separator: "-", omittingEmptySubsequences: false) {
-            guard !part.isEmpty else {
-                throw RuntimeError("linux.cgroupsPath: \(name.debugDescription) is no slice of systemd")
-            }
-            path += (path.isEmpty ? "" : "-") + part
-            names.append(path + ".slice")
-        }
-        return names
+        let name = try fields["unit"].string()
+        unit = name.isEmpty ? nil : name
     }
 }

@@ -96,12 +96,7 @@ extension Supervisor {
                         "container \(owner), in whose guest this one was, has ended", exitCode: 128 + SIGKILL))
             case .guestReset: failGuest("the guest stopped unexpectedly (its kernel panicked or reset)")
             case .processDied(let name, let status, let complaint):
-                if request.cgroup.oomKills > 0 {
-                    return fail(
-                        RuntimeError(
-                            "the host's kernel killed \(name) for want of memory: the container's cgroup on the host has "
-                                + "no more (memory limit and the guest's overhead)", exitCode: 128 + SIGKILL))
-                }
+                if request.cgroup.oomKills > 0 { return fail(HostCgroup.outOfMemory(name)) }
                 let words = complaint.split(whereSeparator: \.isNewline).last.map { ": \($0)" } ?? ""
                 failGuest("\(name) \(status.words)\(words)")
             }

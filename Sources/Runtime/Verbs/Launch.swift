@@ -81,7 +81,8 @@ struct Launch {
         }
         // Devices that look for work by themselves would spend the container's own time.
         if (bundle.spec.linux?.resources?.cpu?.quota ?? 0) > 0 { request.pollMicroseconds = 0 }
-        request.cgroup = try makeCgroup(bundle.spec, id, request)
+        let place = try makeCgroup(bundle.spec, id, request)
+        request.cgroup = place.cgroup
         let sandbox: LaunchedSandbox
         do throws(RuntimeError) {
             sandbox = try startInCgroup(&request, bundle, id, hasTerminal, joined?.standIns ?? [])
@@ -90,28 +91,9 @@ struct Launch {
             request.cgroup.remove(milliseconds: 100)
             throw error
         }
+        place.release()
         if request.waitsForHooks { try sandbox.runFirstHooks() }
         return sandbox
-    }
-
-    /// What is started while this process is in the container's cgroup is in it too.
-    private func startInCgroup(
-        _ request: inout LaunchRequest, _ bundle: Bundle, _ id: ContainerID, _ hasTerminal: Bool,
-        _ joins: [StandInProcess.Join]
-    ) throws(RuntimeError) -> LaunchedSandbox {
-        do throws(Errno) { try request.cgroup.enter() } catch {
-            throw RuntimeError("joining the cgroup on the host: \(error)")
-        }
-        let standIn = try makeStandIn(bundle, joins)
-        request.standIn = standIn.pid
-        do throws(RuntimeError) {
-            let sandbox = try spawn(request, id, hasTerminal, standIn, bundle.spec)
-            request.cgroup.leave()
-            return sandbox
-        } catch {
-            ProcessControl.end(standIn.pid)
-            throw error
-        }
     }
 
     /// The container's guest is another's.
@@ -126,37 +108,8 @@ struct Launch {
         }
     }
 
-    private func makeCgroup(
-        _ spec: Spec, _ id: ContainerID, _ request: LaunchRequest
-    ) throws(RuntimeError) -> HostCgroup {
-        let path = try CgroupsPath(spec.linux?.cgroupsPath ?? "", id: id.text, systemd: context.systemdCgroup)
-        let limits = HostLimits(
-            spec.linux?.resources, guestMemoryMiB: request.memoryMiB, accelerated: request.accelerated)
-        let cgroup = try HostCgroup.at(path)
-        do throws(StateError) { try context.store.write(cgroup: cgroup.json.bytes(), of: id) } catch {
-            throw RuntimeError("\(error)")
-        }
-        do throws(RuntimeError) { try cgroup.make() } catch {
-            // In a container without cgroups of its own a guest runs as well; its own kernel holds the limits.
-            context.log.warning("the sandbox is in no cgroup of its own on the host: \(error)")
-            cgroup.remove(milliseconds: 0)
-            return HostCgroup(places: [])
-        }
-        // Two in one would be removed together.
-        guard cgroup.population == 0 else {
-            throw RuntimeError("container's cgroup is not empty: \(cgroup.population) process(es) found")
-        }
-        // The guest's memory is its owner's.
-        if !request.sandbox.isEmpty { return cgroup }
-        do throws(RuntimeError) { try limits.apply(to: cgroup) } catch {
-            cgroup.remove(milliseconds: 100)
-            throw error
-        }
-        return cgroup
-    }
-
     /// The process that has the container's pid on the host.
-    private func makeStandIn(
+    func makeStandIn(
         _ bundle: Bundle, _ joins: [StandInProcess.Join]
     ) throws(RuntimeError) -> (pid: pid_t, channel: SharedDescriptor) {
         let spec = bundle.spec
@@ -175,7 +128,7 @@ struct Launch {
         }
     }
 
-    private func spawn(
+    func spawn(
         _ request: LaunchRequest, _ id: ContainerID, _ hasTerminal: Bool,
         _ standIn: (pid: pid_t, channel: SharedDescriptor), _ spec: Spec
     ) throws(RuntimeError) -> LaunchedSandbox {

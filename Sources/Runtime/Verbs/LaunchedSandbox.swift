@@ -100,10 +100,13 @@ extension LaunchedSandbox {
         do {
             guard let value = try channel.receive() else {
                 let status = try process.wait()
+                let wantsMemory = status == .signaled(signal: SIGKILL) && cgroup.oomKills > 0
                 if removedWhenLost {
                     cgroup.remove(milliseconds: 500)
                     try? store.remove(id)
                 }
+                // The kernel goes on to kill while what held the guest's memory has not ended yet.
+                if wantsMemory { throw HostCgroup.outOfMemory("the supervisor of \(id)") }
                 throw RuntimeError("the supervisor of \(id) \(status.words)")
             }
             let event = try ControlEvent(decoding: value)

@@ -118,7 +118,9 @@ public enum Delete {
 
     private static func remove(_ id: ContainerID, _ context: RuntimeContext) throws(RuntimeError) {
         // With it whatever of the sandbox should still be there.
-        HostCgroup.of(id, in: context.store).remove(milliseconds: 2000)
+        if let refusal = HostCgroup.of(id, in: context.store).remove(milliseconds: 2000) {
+            context.log.warning("\(refusal)")
+        }
         do throws(StateError) { try context.store.remove(id) } catch { throw RuntimeError("\(error)") }
     }
 }

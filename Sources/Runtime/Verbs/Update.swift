@@ -28,6 +28,7 @@ public enum Update {
         do {
             var spec = try Spec(json: try JSONValue.parse(try context.store.spec(of: id)))
             let before = try CgroupSettings.of(spec.guestResources)
+            let wasLimited = (spec.linux?.resources?.memory?.limit ?? 0) > 0
             var linux = spec.linux ?? Linux()
             linux.resources = (linux.resources ?? Linux.Resources()).changed(by: changes)
             spec.linux = linux
@@ -40,13 +41,12 @@ public enum Update {
             // What is as it was needn't be written.
             let settings = after.filter { !before.contains($0) }
             try Ask.supervisor(of: id, in: context.store, .update(settings))
-            let limits = HostLimits(spec.linux?.resources, guestMemoryMiB: record.memoryMiB, accelerated: false)
+            var limits = HostLimits(spec.linux?.resources, guestMemoryMiB: record.memoryMiB, accelerated: false)
+            // The host's follows the guest's size, which stays, whatever the container may have of it.
+            if wasLimited && (limits.memory ?? 0) >= 0 { limits.memory = nil }
             let cgroup = HostCgroup.of(id, in: context.store)
             // In another's guest the host has no limits of its own for it.
-            if record.sandbox.isEmpty {
-                try limits.apply(to: cgroup)
-                try limits.applyQuota(to: cgroup)
-            }
+            if record.sandbox.isEmpty { try limits.update(cgroup) }
             try context.store.write(spec: spec.json.bytes(), of: id)
         } catch let error as RuntimeError {
             throw error
