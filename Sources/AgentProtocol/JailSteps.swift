@@ -3,14 +3,15 @@
 public enum JailOperationKind: UInt32, CaseIterable, Sendable {
     case mount = 1
     case bind, remount, attributes, propagation, device, symlink, copyUp, mask, readOnly, sysctl, loopback, hostname
-    case domainname, socket
+    case domainname, socket, guestDevices
 }
 
 /// Where the child between clone and exec is. The numbers are those of `CJail.h`.
 public enum JailStep: UInt32, CaseIterable, Sendable {
     case namespaces = 1
     case rootfs, operation, pivot, terminal, stdio, limits, cwd, capabilities, groups, user, lookup, sync, exec, join,
-        seccomp, hook, oomScore, scheduler, ioPriority, personality, affinity, timeOffsets
+        seccomp, hook, oomScore, scheduler, ioPriority, personality, affinity, timeOffsets,
+        idMaps
 }
 
 /// What the child failed at. The host has the plan, and so the words for it.
@@ -107,4 +108,5 @@ public enum NamespaceFlag {
     public static let pid: UInt64 = 0x2000_0000
     public static let network: UInt64 = 0x4000_0000
     public static let time: UInt64 = 0x80
+    public static let user: UInt64 = 0x1000_0000
 }

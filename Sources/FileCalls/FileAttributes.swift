@@ -32,6 +32,9 @@ extension FileCalls {
             terminated = bytes + [0]
         }
 
+        /// Whether it is one of POSIX's lists of access.
+        public var isAccessList: Bool { terminated.starts(with: "system.posix_acl_".utf8) }
+
         func withPointer<Result>(_ body: (UnsafePointer<CChar>) -> Result) -> Result {
             terminated.withUnsafeBytes {
                 body($0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: CChar.self))

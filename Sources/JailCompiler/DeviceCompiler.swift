@@ -13,23 +13,28 @@ enum DeviceCompiler {
         ("/dev/stderr", "/proc/self/fd/2"),
     ]
 
-    static func operations(listed: [Linux.Device]) -> [JailOperation] {
+    /// - Parameter all: the container may use every device, which is how callers ask for privileges: it gets those of the
+    ///   guest. What is listed are the host's then, of which those count that the guest has too.
+    static func operations(listed: [Linux.Device], all: Bool) -> [JailOperation] {
         let paths = Set(listed.map { clean($0.path) })
         var operations: [JailOperation] = []
         for device in defaults where !paths.contains(device.path) {
             let node = JailOperation.Node(mode: 0o020666, major: device.major, minor: device.minor)
-            operations.append(JailOperation(.device(node), target: device.path, subject: "device \(device.path)"))
+            operations.append(
+                JailOperation(
+                    .device(node, ifPresent: false), target: device.path, subject: "device \(device.path)"))
         }
         for (index, device) in listed.enumerated() {
             // The multiplexer is the container's own, of its devpts.
             guard clean(device.path) != "/dev/ptmx" else { continue }
             operations.append(
                 JailOperation(
-                    .device(node(device)), target: device.path,
+                    .device(node(device), ifPresent: all), target: device.path,
                     subject: "linux.devices[\(index)] \(quoted(device.path))"))
         }
         operations.append(
             JailOperation(.symlink(to: "pts/ptmx", replacing: true), target: "/dev/ptmx", subject: "/dev/ptmx"))
+        if all { operations.append(JailOperation(.guestDevices, target: "/dev", subject: "the guest's devices")) }
         for link in links {
             operations.append(
                 JailOperation(.symlink(to: link.to, replacing: false), target: link.path, subject: link.path))

@@ -37,6 +37,16 @@ public enum DeviceFilter {
             access: rule.access.isEmpty ? all : access)
     }
 
+    /// Whether nothing is forbidden.
+    static func allowsAll(_ rules: [Linux.DeviceRule]) -> Bool {
+        let everything = rules.lastIndex { rule in
+            let rule = Self.rule(rule)
+            return rule.allow && rule.type == nil && rule.major == nil && rule.minor == nil && rule.access == all
+        }
+        guard let everything else { return false }
+        return rules[everything...].allSatisfy(\.allow)
+    }
+
     /// The program: eight bytes an instruction (`struct bpf_insn`).
     ///
     /// Each kind of access that is asked for (several at once, for O_RDWR) is decided by the last rule that speaks of it;

@@ -33,10 +33,13 @@ extension JailPlan {
         self.init(
             rootfs: place.rootfs,
             process: try JailProcess(
-                process, terminal: place.terminal, personality: spec.linux?.personality, filter: place.filter))
+                process, terminal: place.terminal, personality: spec.linux?.personality,
+                uidMappings: spec.linux?.uidMappings ?? [], filter: place.filter))
         let linux = spec.linux ?? Linux()
         namespaces = try Self.namespaces(of: linux)
         rootReadOnly = spec.root?.readonly ?? false
+        uidMap = linux.uidMappings.lines
+        gidMap = linux.gidMappings.lines
         timeOffsets = linux.timeOffsets.sorted { $0.key < $1.key }
             .map { "\($0.key) \($0.value.secs) \($0.value.nanosecs)\n" }.joined()
         rootPropagation = MountFlags.propagation(named: linux.rootfsPropagation) ?? []
@@ -46,7 +49,11 @@ extension JailPlan {
         for (index, mount) in spec.mounts.enumerated() { try mounts.add(mount, index: index) }
         operations += mounts.operations
         // A /dev that was bind-mounted is the caller's, with everything in it.
-        if !mounts.bindsDev { operations += DeviceCompiler.operations(listed: linux.devices) }
+        if !mounts.bindsDev {
+            operations +=
+                DeviceCompiler.operations(
+                    listed: linux.devices, all: DeviceFilter.allowsAll(linux.resources?.devices ?? []))
+        }
         operations += mounts.atTheEnd
         operations += Self.identity(spec, linux)
         hooks = (spec.hooks?.startContainer ?? []).map { hook in

@@ -35,6 +35,10 @@ extension JailPlan {
         case .affinity:
             let name = index == 0 ? "initial" : "final"
             return .container("process.execCPUAffinity.\(name): \(error.words) (the guest's processors are meant)")
+        case .idMaps:
+            let what =
+                index == 0 ? "linux.uidMappings" : index == 1 ? "linux.gidMappings" : "root of the user namespace"
+            return .container("\(what): \(error.words)")
         case .timeOffsets: return .container("linux.timeOffsets: \(error.words)")
         case .hook: return .container("error running startContainer hook #\(index): \(Self.hookOutcome(failure.errno))")
         case .join: return .container("joining the container's namespaces: \(error.words)")

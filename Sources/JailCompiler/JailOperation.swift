@@ -12,7 +12,10 @@ public struct JailOperation: Equatable, Sendable {
         /// Changes the attributes of what is mounted.
         case attributes
         case propagation(MountFlags)
-        case device(Node)
+        /// `ifPresent`: if the guest has such a device.
+        case device(Node, ifPresent: Bool)
+        /// Nodes of all devices that the guest has, where there are none of the name.
+        case guestDevices
         case symlink(to: String, replacing: Bool)
         /// A tmpfs that begins with what its directory holds.
         case copyUp(FileSystem)

@@ -10,6 +10,8 @@ extension JailPlan {
         writer.put(rootReadOnly)
         writer.put(UInt64(rootPropagation.rawValue))
         writer.put(terminated: timeOffsets)
+        writer.put(terminated: uidMap)
+        writer.put(terminated: gidMap)
         writer.put(UInt32(operations.count))
         for operation in operations { operation.write(to: &writer) }
         process.write(to: &writer)
@@ -36,6 +38,7 @@ extension JailProcess {
         writer.put(terminal?.columns ?? 0)
         writer.put(uid)
         writer.put(gid)
+        writer.put(outerUID)
         writer.put(UInt32(groups.count))
         for group in groups { writer.put(group) }
         writer.put(umask)
@@ -117,7 +120,8 @@ extension JailOperation {
         case .attributes: Fields(kind: .attributes)
         case .propagation(let flags):
             Fields(kind: .propagation, fileSystem: FileSystem(type: "", source: "", flags: flags))
-        case .device(let node): Fields(kind: .device, node: node)
+        case .device(let node, let ifPresent): Fields(kind: .device, option: ifPresent, node: node)
+        case .guestDevices: Fields(kind: .guestDevices)
         case .symlink(let destination, let replacing): Fields(kind: .symlink, option: replacing, source: destination)
         case .mask: Fields(kind: .mask)
         case .readOnly: Fields(kind: .readOnly)

@@ -10,6 +10,9 @@ public struct JailPlan: Sendable {
     public var rootPropagation: MountFlags = []
     /// For /proc/self/timens_offsets: a line a clock.
     public var timeOffsets = ""
+    /// Of a new user namespace, as /proc/PID/uid_map has them: a line a range.
+    public var uidMap = ""
+    public var gidMap = ""
     public var operations: [JailOperation] = []
     public var process: JailProcess
     /// Programs of the container's that run before its own.

@@ -15,6 +15,8 @@ public struct JailProcess: Equatable, Sendable {
     public var terminal: TerminalSize?
     public var uid: UInt32
     public var gid: UInt32
+    /// What the uid is outside of the container's user namespace.
+    public var outerUID: UInt32
     public var groups: [UInt32]
     public var umask: UInt32?
     public var noNewPrivileges: Bool
@@ -48,6 +50,7 @@ public struct TerminalSize: Equatable, Sendable {
 extension JailProcess {
     public init(
         _ process: Process, terminal: TerminalSize?, personality: Linux.Personality? = nil,
+        uidMappings: [IDMapping] = [],
         filter: SeccompFilter? = nil
     ) throws(SpecError) {
         self.filter = filter
@@ -57,6 +60,7 @@ extension JailProcess {
         self.terminal = terminal
         uid = process.user.uid
         gid = process.user.gid
+        outerUID = uidMappings.outer(process.user.uid) ?? process.user.uid
         groups = process.user.additionalGids
         umask = process.user.umask.map { $0 & 0o777 }
         noNewPrivileges = process.noNewPrivileges

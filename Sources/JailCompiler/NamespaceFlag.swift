@@ -12,7 +12,7 @@ extension NamespaceFlag {
         case .pid: pid
         case .network: network
         case .time: time
-        case .user: nil
+        case .user: user
         }
     }
 }

@@ -28,6 +28,7 @@ public struct Errno: Error, RawRepresentable, Hashable, Sendable, CustomStringCo
     public static let brokenPipe = Errno(rawValue: EPIPE)
     public static let tooLong = Errno(rawValue: ENAMETOOLONG)
     public static let notSupported = Errno(rawValue: EOPNOTSUPP)
+    public static let noAttribute = Errno(rawValue: ENODATA)
     public static let notEmpty = Errno(rawValue: ENOTEMPTY)
     public static let messageTooLong = Errno(rawValue: EMSGSIZE)
     public static let inProgress = Errno(rawValue: EINPROGRESS)

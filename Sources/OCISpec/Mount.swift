@@ -68,6 +68,19 @@ extension Mount {
     }
 }
 
+extension [IDMapping] {
+    /// As /proc/PID/uid_map has them: a line a range.
+    public var lines: String { map { "\($0.containerID) \($0.hostID) \($0.size)\n" }.joined() }
+
+    /// What an id of the container is outside of its user namespace; nil: nothing.
+    public func outer(_ id: UInt32) -> UInt32? {
+        for mapping in self where id >= mapping.containerID && id - mapping.containerID < mapping.size {
+            return mapping.hostID &+ (id - mapping.containerID)
+        }
+        return nil
+    }
+}
+
 /// A range of ids and what they are outside (config-linux.md, "User namespace mappings").
 public struct IDMapping: SpecObject {
     public var containerID: UInt32

@@ -25,7 +25,17 @@ enum Support {
         "domainname": .done,
         "annotations": .done,
         "mounts": .done,  // But see `mountTypes`, `isRefused` and `mountMappings`.
-        "vm": .refused,
+        // As far as the administrator allows it; `create` sees to that.
+        "vm": .section,
+        "vm.hypervisor": .done,
+        "vm.kernel": .done,
+        "vm.image": .refused,
+        "vm.hwConfig": .section,
+        "vm.hwConfig.vcpus": .done,
+        "vm.hwConfig.memory": .done,
+        "vm.hwconfig": .section,
+        "vm.hwconfig.vcpus": .done,
+        "vm.hwconfig.memory": .done,
 
         "process": .section,
         "process.terminal": .done,
@@ -60,8 +70,9 @@ enum Support {
         "linux.namespaces[].type": .oneOf(namespaces),
         // If it is a container's; `create` sees to that.
         "linux.namespaces[].path": .done,
-        "linux.uidMappings": .refusedIf(isNotEmpty),
-        "linux.gidMappings": .refusedIf(isNotEmpty),
+        // Of the guest's users, who are those of the host to its files.
+        "linux.uidMappings": .done,
+        "linux.gidMappings": .done,
         "linux.timeOffsets": .done,
         "linux.devices": .done,
         "linux.netDevices": .refusedIf(isNotEmpty),
@@ -113,14 +124,27 @@ enum Support {
         "linux.resources.cpu.idle": .done,
         "linux.resources.cpu.realtimeRuntime": .refused,
         "linux.resources.cpu.realtimePeriod": .refused,
-        "linux.resources.blockIO": .refused,
+        // The guest's files are on devices of the host: its cgroup there has the limits.
+        "linux.resources.blockIO": .section,
+        "linux.resources.blockIO.weight": .done,
+        "linux.resources.blockIO.leafWeight": .refused,
+        "linux.resources.blockIO.weightDevice": .section,
+        "linux.resources.blockIO.weightDevice[]": .section,
+        "linux.resources.blockIO.weightDevice[].major": .done,
+        "linux.resources.blockIO.weightDevice[].minor": .done,
+        "linux.resources.blockIO.weightDevice[].weight": .done,
+        "linux.resources.blockIO.weightDevice[].leafWeight": .refused,
+        "linux.resources.blockIO.throttleReadBpsDevice": .done,
+        "linux.resources.blockIO.throttleWriteBpsDevice": .done,
+        "linux.resources.blockIO.throttleReadIOPSDevice": .done,
+        "linux.resources.blockIO.throttleWriteIOPSDevice": .done,
         "linux.resources.hugepageLimits": .done,
         "linux.resources.network": .refused,
         "linux.resources.rdma": .refused,
     ]
 
     /// The kinds that a container can have a new namespace of.
-    static let namespaces: Set<String> = ["pid", "network", "mount", "ipc", "uts", "cgroup", "time"]
+    static let namespaces: Set<String> = ["pid", "network", "mount", "ipc", "uts", "cgroup", "time", "user"]
 
     /// The file systems that can be mounted, besides bind mounts.
     static let mountTypes: Set<String> = ["tmpfs", "proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay"]

@@ -25,6 +25,16 @@ extension Linux {
             throw Check.fail("\(path).rootfsPropagation", "unknown propagation \(JSONText.quoted(rootfsPropagation))")
         }
         try resources?.validate(path: "\(path).resources")
+        try IDMapping.validate(uidMappings, path: "\(path).uidMappings")
+        try IDMapping.validate(gidMappings, path: "\(path).gidMappings")
+        let isMapped = namespaces.contains { $0.type == .user && $0.path.isEmpty }
+        guard isMapped == !uidMappings.isEmpty, isMapped == !gidMappings.isEmpty else {
+            throw Check.fail(
+                "\(path).uidMappings", "and gidMappings go together with a new user namespace in linux.namespaces")
+        }
+        guard !isMapped || uidMappings.outer(0) != nil && gidMappings.outer(0) != nil else {
+            throw Check.fail("\(path).uidMappings", "and gidMappings must map the container's root")
+        }
         if let domain = personality?.domain, !Personality.domains.keys.contains(domain) {
             throw Check.fail("\(path).personality.domain", "unknown domain \(Check.quoted(domain))")
         }

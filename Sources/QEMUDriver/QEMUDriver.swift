@@ -21,6 +21,9 @@ public struct QEMUDriver: VMDriver {
     /// The guest's address on its vsock. Every sandbox has a vsock of its own, so all can have the same.
     static let guestCID = 3
 
+    /// MiB of translated code that emulation keeps: without a word it would be 1 GiB.
+    public static let translationMiB = 256
+
     let programs: Programs
 
     public init(programs: Programs) { self.programs = programs }

@@ -47,7 +47,8 @@ public enum QEMUOption: Equatable, Sendable {
             // ACPI without PCI costs the guest its interrupts; the option ROM costs time.
             ["-machine", "microvm,x-option-roms=off,acpi=off,memory-backend=\(options.memoryBackend)"]
         case .accelerator(.kvm): ["-accel", "kvm"]
-        case .accelerator(.tcg(let threads)): ["-accel", "tcg,thread=\(threads.rawValue)"]
+        case .accelerator(.tcg(let threads)):
+            ["-accel", "tcg,thread=\(threads.rawValue),tb-size=\(QEMUDriver.translationMiB)"]
         case .cpu(let model, let off, let on):
             ["-cpu", ([model] + off.map { "\($0)=off" } + on.map { "\($0)=on" }).joined(separator: ",")]
         case .vcpus(let count): ["-smp", "\(count)"]

@@ -27,7 +27,7 @@ struct QEMUPlan {
         ]
     }
 
-    var arguments: [String] { options.flatMap(\.arguments) }
+    var arguments: [String] { options.flatMap(\.arguments) + plan.hypervisorParameters }
 
     private var accelerator: QEMUOption {
         switch plan.accelerator {

@@ -9,12 +9,16 @@ public struct GuestSize: Equatable, Sendable {
     static let leastMemoryMiB = 96
 
     /// - Parameters:
+    ///   - choice: what the configuration chooses beside its limits.
     ///   - hostCPUs: a guest gets no more vCPUs than the host has CPUs.
     ///   - hostMemoryMiB: nor more memory than the host has.
-    public init(_ spec: Spec, _ configuration: Configuration, hostCPUs: Int, hostMemoryMiB: Int) {
+    init(
+        _ spec: Spec, _ configuration: Configuration, choice: VMChoice? = nil, hostCPUs: Int, hostMemoryMiB: Int
+    ) {
         let resources = spec.linux?.resources
         let most = max(1, min(configuration.maximumVCPUs, hostCPUs))
-        vcpus = max(1, min(Self.wantedVCPUs(resources?.cpu) ?? configuration.defaultVCPUs, most))
+        vcpus = max(
+            1, min(choice?.vcpus ?? Self.wantedVCPUs(resources?.cpu) ?? configuration.defaultVCPUs, most))
         var memory = configuration.defaultMemoryMiB
         if let limit = resources?.memory?.limit, limit > 0 {
             // Rounded up without overflow: limit is any Int64.
@@ -22,6 +26,7 @@ public struct GuestSize: Equatable, Sendable {
             let capped = min(limitMiB, hostMemoryMiB)
             memory = capped + (configuration.overheadMiB ?? Self.overheadMiB(forContainer: capped))
         }
+        if let chosen = choice?.memoryMiB { memory = chosen }
         memoryMiB = max(Self.leastMemoryMiB, min(memory, max(hostMemoryMiB, Self.leastMemoryMiB)))
     }
 

@@ -43,7 +43,7 @@ extension Spec {
         let hasOwn = !mount.uidMappings.isEmpty || !mount.gidMappings.isEmpty
         guard extensions.contains(.idMap) || hasOwn else { return nil }
         func text(_ own: [IDMapping], _ containers: [IDMapping]) -> String {
-            (hasOwn ? own : containers).map { "\($0.containerID) \($0.hostID) \($0.size)\n" }.joined()
+            (hasOwn ? own : containers).lines
         }
         return VMPlan.IDMap(
             uids: text(mount.uidMappings, linux?.uidMappings ?? []),

@@ -67,6 +67,8 @@ public struct VMPlan: Sendable {
     public var initramfs: String
     /// Kernel parameters of the administrator, behind those that the driver needs itself.
     public var kernelParameters: [String]
+    /// The hypervisor's own options, behind those that the driver needs.
+    public var hypervisorParameters: [String] = []
     /// The host's TSC frequency in kHz, so that the guest needn't measure it.
     public var tscKilohertz: UInt32?
     public var shareTag: String

@@ -105,8 +105,8 @@ extension EndToEnd {
             ) {
                 $0.set("linux.namespaces.1.path", .string("/proc/\(getpid())/ns/net"))
             },
-            Fault("user namespace", "linux.namespaces[5].type", "user is not supported") {
-                $0.append("linux.namespaces", ["type": "user"])
+            Fault("cache and bandwidth", "linux.intelRdt is not supported") {
+                $0.set("linux.intelRdt", ["closID": "x"])
             },
             Fault("AppArmor", "process.apparmorProfile is not supported") {
                 $0.set("process.apparmorProfile", "docker-default")
@@ -115,13 +115,13 @@ extension EndToEnd {
             Fault("file system", "mounts[7].type", "nfs is not supported") {
                 $0.append("mounts", ["destination": "/x", "type": "nfs", "source": "server:/x"])
             },
-            Fault("mount option", "mounts[7].options[1]", "idmap is not supported") {
+            Fault("mount option", "mounts[7].options[1]", "size=5 is not supported") {
                 $0.append(
-                    "mounts", ["destination": "/x", "type": "bind", "source": "/tmp", "options": ["bind", "idmap"]])
+                    "mounts", ["destination": "/x", "type": "bind", "source": "/tmp", "options": ["bind", "size=5"]])
             },
-            Fault("several at once", "linux.mountLabel", "process.scheduler") {
+            Fault("several at once", "linux.mountLabel", "process.selinuxLabel") {
                 $0.set("linux.mountLabel", "l")
-                $0.set("process.scheduler", ["policy": "SCHED_BATCH"])
+                $0.set("process.selinuxLabel", "l")
             },
         ])
         func whatIsNotSupportedIsNamed(_ fault: Fault) throws {

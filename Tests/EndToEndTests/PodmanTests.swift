@@ -38,17 +38,52 @@ extension EndToEnd {
                 let filtered = try run(command: "grep Seccomp: /proc/self/status; unshare -n true")
                 #expect(
                     filtered.out == "Seccomp:\t2\n" && filtered.err.contains("Operation not permitted"), "\(filtered)")
-                // Privileged is all of the guest's, and nothing of the host's.
+                // Privileged is all of the guest's, and nothing of the host's, whose devices podman names.
                 let privileged = try run(
                     "--privileged",
-                    command: "grep CapEff: /proc/self/status; ls /dev/kmsg; head -c 1 /dev/vda && echo was read")
+                    command:
+                        "grep CapEff: /proc/self/status; ls /dev/kmsg /dev/fuse /dev/net/tun; ls /dev/vda /dev/nvme0"
+                )
                 #expect(
-                    privileged.out.contains("\t000001fffeffffff\n") && privileged.out.contains("/dev/kmsg"),
+                    privileged.out.hasSuffix("\t000001fffeffffff\n/dev/fuse\n/dev/kmsg\n/dev/net/tun\n"),
                     "\(privileged)")
-                // podman names the host's devices; in the guest there is nothing behind them.
-                #expect(!privileged.out.contains("was read") && privileged.err.contains("head: /dev/vda: No such"))
                 let missing = try place.podman("run", "--rm", "--network", "none", Clients.image, "nosuch")
                 #expect(missing.code == 127 && missing.err.contains("executable file not found in $PATH"), "\(missing)")
+            }
+        }
+
+        /// One guest for all containers of a pod.
+        @Test(.enabled(if: !FileBackend.isVirtiofsd, FileBackend.reason)) func pods() throws {
+            try PodmanPlace.use { place in
+                let podman = place.podman
+                let yaml = place.directory + "/pod.yaml"
+                func container(_ name: String, _ script: String) -> String {
+                    "  - name: \(name)\n    image: \(Clients.image)\n    imagePullPolicy: Never\n"
+                        + "    command: [\"sh\", \"-c\", \"\(script)\"]\n"
+                }
+                try Files.write(
+                    yaml,
+                    "apiVersion: v1\nkind: Pod\nmetadata:\n  name: mypod\nspec:\n  containers:\n"
+                        + container("server", "while :; do nc -l -p 5000 -e echo from-server; done")
+                        + container(
+                            "client",
+                            "trap 'echo bye; exit 0' TERM; until nc 127.0.0.1 5000 </dev/null; do sleep 0.1; done; hostname; while :; do sleep 0.1; done"
+                        ))
+                let play = try podman("play", "kube", "--network", "none", yaml)
+                #expect(play.code == 0, "\(play.err)")
+                #expect(
+                    try eventually(within: 20) { try podman("logs", "mypod-client").out == "from-server\nmypod\n" })
+                #expect(Leaks.descendants().filter { Leaks.command(of: $0).contains("qemu-system") }.count == 1)
+                let exec = try podman("exec", "mypod-client", "nc", "127.0.0.1", "5000")
+                #expect(exec.out == "from-server\n", "\(exec)")
+                #expect(try podman("pod", "pause", "mypod").code == 0)
+                #expect(try podman("pod", "unpause", "mypod").code == 0)
+                let guest = try podman("run", "--rm", "--pod", "mypod", Clients.image, "hostname")
+                #expect(guest.out == "mypod\n", "\(guest)")
+                #expect(try podman("pod", "stop", "--time", "5", "mypod").code == 0)
+                #expect(try podman("logs", "mypod-client").out.hasSuffix("bye\n"))
+                #expect(try podman("inspect", "mypod-client", "--format", "{{.State.ExitCode}}").out == "0\n")
+                #expect(try podman("pod", "rm", "--force", "mypod").code == 0)
             }
         }
 

@@ -65,6 +65,21 @@ extension EndToEnd {
             }
         }
 
+        /// Without a limit too it is a process that ends, and not the guest.
+        @Test func allOfTheGuestsMemory() throws {
+            try Host.use { host in
+                try host.configure("[guest]\ndefault_memory_mib = 128\n")
+                let bundle = try host.bundle("dd if=/dev/zero of=/data/file bs=64k; echo \"dd $?\"") {
+                    $0.append(
+                        "mounts",
+                        ["destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": ["size=512m"]])
+                }
+                let outcome = try host.run(bundle)
+                #expect(
+                    outcome.console.isEmpty && (outcome.code == 137 || outcome.out.contains("dd 137")), "\(outcome)")
+            }
+        }
+
         @Test func quotaDecidesTheNumberOfCPUs() throws {
             let cpus = sysconf(Int32(_SC_NPROCESSORS_ONLN))
             try Host.use { host in

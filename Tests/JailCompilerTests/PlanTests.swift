@@ -34,7 +34,12 @@ import Testing
         #expect(!flags.operations.contains { $0.action == .loopback })
         let own = try plan { $0.linux?.namespaces = [.init(.network)] }
         #expect(own.namespaces == 0x4000_0000 && own.operations.first?.action == .loopback)
-        #expect(throws: SpecError.self) { try plan { $0.linux?.namespaces = [.init(.user)] } }
+        let user = try plan {
+            $0.linux?.namespaces = [.init(.user)]
+            $0.linux?.uidMappings = [IDMapping(containerID: 0, hostID: 7, size: 9)]
+            $0.process?.user.uid = 2
+        }
+        #expect(user.namespaces == 0x1000_0000 && user.uidMap == "0 7 9\n" && user.process.outerUID == 9)
     }
 
     @Test func bindMount() throws {
@@ -105,7 +110,7 @@ import Testing
         let operations = try plan { _ in }.operations
         #expect(operations.map(\.target).contains("/dev/urandom"))
         let null = operations.first { $0.target == "/dev/null" }
-        #expect(null?.action == .device(.init(mode: 0o020666, major: 1, minor: 3)))
+        #expect(null?.action == .device(.init(mode: 0o020666, major: 1, minor: 3), ifPresent: false))
         let ptmx = operations.first { $0.target == "/dev/ptmx" }
         #expect(ptmx?.action == .symlink(to: "pts/ptmx", replacing: true))
     }
@@ -115,7 +120,7 @@ import Testing
         device.fileMode = 0o100600
         device.uid = 5
         let nulls = try plan { $0.linux?.devices = [device] }.operations.filter { $0.target == "/dev/null" }
-        #expect(nulls.map(\.action) == [.device(.init(mode: 0o020600, major: 1, minor: 3, uid: 5))])
+        #expect(nulls.map(\.action) == [.device(.init(mode: 0o020600, major: 1, minor: 3, uid: 5), ifPresent: false)])
     }
 
     @Test func aBoundDevIsLeftAlone() throws {

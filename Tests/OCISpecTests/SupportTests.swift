@@ -22,22 +22,26 @@ struct SupportTests {
             refusals == [
                 "process.apparmorProfile is not supported",
                 "process.selinuxLabel is not supported",
-                "linux.uidMappings is not supported",
-                "linux.gidMappings is not supported", "linux.resources.memory.kernel is not supported",
+
+                "linux.resources.memory.kernel is not supported",
                 "linux.resources.memory.kernelTCP is not supported",
                 "linux.resources.memory.swappiness is not supported",
                 "linux.resources.memory.disableOOMKiller is not supported",
 
                 "linux.resources.cpu.realtimeRuntime is not supported",
                 "linux.resources.cpu.realtimePeriod is not supported",
-                "linux.resources.blockIO is not supported",
+                "linux.resources.blockIO.leafWeight is not supported",
+                "linux.resources.blockIO.weightDevice[0].leafWeight is not supported",
                 "linux.resources.network is not supported", "linux.resources.rdma is not supported",
-                "linux.namespaces[1].type: user is not supported",
+
                 "linux.netDevices is not supported",
                 "linux.seccomp.listenerPath is not supported", "linux.seccomp.listenerMetadata is not supported",
                 "linux.mountLabel is not supported",
                 "linux.intelRdt is not supported", "linux.memoryPolicy is not supported",
-                "linux.personality.flags is not supported", "vm is not supported",
+                "linux.personality.flags is not supported", "vm.image is not supported",
+                "vm.hwConfig.deviceTree is not supported",
+                "vm.hwConfig.dtdevs is not supported", "vm.hwConfig.iomems is not supported",
+                "vm.hwConfig.irqs is not supported",
             ])
     }
 
@@ -84,7 +88,7 @@ struct SupportTests {
         #expect(Features.current.mountOptions.contains("tmpcopyup"))
         #expect(Features.current.mountOptions.contains("rro"))
         #expect(Features.current.mountOptions.contains("idmap") && Features.current.idMappedMounts)
-        #expect(Features.current.namespaces == ["cgroup", "ipc", "mount", "network", "pid", "time", "uts"])
+        #expect(Features.current.namespaces == ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"])
     }
 }
 

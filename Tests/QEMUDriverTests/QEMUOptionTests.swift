@@ -7,8 +7,8 @@ struct QEMUOptionTests {
     @Test(
         arguments: [
             (QEMUOption.accelerator(.kvm), ["-accel", "kvm"]),
-            (.accelerator(.tcg(threads: .single)), ["-accel", "tcg,thread=single"]),
-            (.accelerator(.tcg(threads: .multi)), ["-accel", "tcg,thread=multi"]),
+            (.accelerator(.tcg(threads: .single)), ["-accel", "tcg,thread=single,tb-size=256"]),
+            (.accelerator(.tcg(threads: .multi)), ["-accel", "tcg,thread=multi,tb-size=256"]),
             (.cpu(model: "host", off: [], on: []), ["-cpu", "host"]),
             (.cpu(model: "max", off: ["erms", "a"], on: ["b"]), ["-cpu", "max,erms=off,a=off,b=on"]),
             (.vcpus(4), ["-smp", "4"]), (.memory(mebibytes: 512), ["-m", "512M"]),
@@ -96,11 +96,11 @@ struct QEMUPlanTests {
             + "no_timer_check noapictimer noreplace-smp mitigations=off init_on_alloc=1 clearcpuid=112"
         #expect(
             plan(.emulation, vcpus: 1, tsc: 2_400_000, extra: [])
-                == expected("tcg,thread=single", cpu: "max,erms=off", vcpus: 1, append: parameters))
+                == expected("tcg,thread=single,tb-size=256", cpu: "max,erms=off", vcpus: 1, append: parameters))
         #expect(
             plan(.emulation, vcpus: 2, tsc: nil, extra: [])
                 == expected(
-                    "tcg,thread=multi", cpu: "max,erms=off", vcpus: 2,
+                    "tcg,thread=multi,tb-size=256", cpu: "max,erms=off", vcpus: 2,
                     append: parameters.split(separator: " ").filter { !$0.hasPrefix("tsc_") }.joined(separator: " ")))
     }
 }

@@ -120,7 +120,7 @@ struct LaunchRequestTests {
         "tscKilohertz": 2_400_000, "vcpus": 2, "memoryMiB": 512, "kernelParameters": ["debug"], "bootTimeout": 30,
         "rootfsCache": "auto", "volumeCache": "never", "sharesFileLocks": true, "pollMicroseconds": 100,
         "kernel": "/k", "initramfs": "/i",
-        "vmm": "/v", "qemu": "/q", "virtiofsd": "/f",
+        "vmm": "/v", "qemu": "/q", "virtiofsd": "/f", "hypervisorParameters": ["-x"],
     ]
 
     private func changed(_ key: String, _ value: JSONValue?) -> JSONValue {
@@ -146,7 +146,7 @@ struct LaunchRequestTests {
         guard case .object(let object) = Self.sample else { return }
         for member in object {
             // A list without entries may be left out.
-            if !["kernelParameters", "joins"].contains(member.key) {
+            if !["kernelParameters", "hypervisorParameters", "joins"].contains(member.key) {
                 let missing = #expect(throws: JSONFieldError.self) {
                     try LaunchRequest(decoding: changed(member.key, nil))
                 }

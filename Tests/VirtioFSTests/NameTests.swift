@@ -46,6 +46,17 @@ struct NameTests {
         #expect(try guest.call(.unlink, 1, FuseGuest.text("data")).error == EROFS)
     }
 
+    /// Whoever is not its owner gets in by its mode: the kernel asks for a list of access first, and takes "not supported"
+    /// for a failure.
+    @Test func virtualRootHasNoAccessList() throws {
+        let guest = try FuseGuest()
+        func list(_ name: String) throws -> CInt {
+            try guest.call(.getXAttribute, 1, FuseGuest.bytes([UInt32(100), 0]) + FuseGuest.text(name)).error
+        }
+        #expect(try list("system.posix_acl_access") == ENODATA)
+        #expect(try list("user.x") == EOPNOTSUPP)
+    }
+
     @Test func treesComeAndGo() throws {
         let guest = try FuseGuest()
         let name = try #require(FileName("more"))

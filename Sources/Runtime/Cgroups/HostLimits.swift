@@ -1,5 +1,6 @@
 import JailCompiler
 import OCISpec
+import QEMUDriver
 
 /// A container's limits as the host holds them against its whole sandbox. Inside, the guest's kernel holds the same against
 /// the container; these are the second line, for a guest that does not.
@@ -15,9 +16,9 @@ struct HostLimits: Equatable {
 
     /// MiB that QEMU, kvm-vmm and the supervisor need beside the guest's memory.
     static let processesMiB = 160
-    /// And what QEMU's emulation keeps of translated code: without a `tb-size` 1 GiB, seen with a guest of 128 MiB too. Of
-    /// that it fills some 0.6 MiB an exec.
-    static let translationMiB = 1024
+    /// And what QEMU's emulation keeps of translated code. It fills that whatever the size of the guest, with some 0.6 MiB an
+    /// exec, and begins anew when it is full.
+    static let translationMiB = QEMUDriver.translationMiB
     /// Processes and threads of a sandbox: QEMU has one a vCPU (of which `microvm` takes 288 at most), a pool of 64 and a few
     /// more, kvm-vmm up to 40. What the container has of them is in the guest, and nothing of the host's.
     static let tasks: UInt64 = 1024

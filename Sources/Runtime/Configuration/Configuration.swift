@@ -38,6 +38,9 @@ public struct Configuration: Equatable, Sendable {
     /// Locks on files are taken on the host.
     public var sharesFileLocks = false
 
+    // [vm]
+    public var allowed = AllowedChoices()
+
     public init() {}
 
     /// Reads the file. An absent standard file is the defaults; an absent file that was asked for is an error.
@@ -91,6 +94,12 @@ public struct Configuration: Equatable, Sendable {
                 throw TOMLError(line: entry.line, message: "\(key) must be \"guest\" or \"host\"")
             }
             sharesFileLocks = locks == "host"
+        case "vm.kernels": allowed.kernels = try entry.list(key)
+        case "vm.initrds": allowed.initrds = try entry.list(key)
+        case "vm.hypervisors": allowed.hypervisors = try entry.list(key)
+        case "vm.kernel_parameters": allowed.kernelParameters = try entry.list(key)
+        case "vm.hypervisor_parameters": allowed.hypervisorParameters = try entry.list(key)
+        case "vm.hardware": allowed.hardware = try entry.flag(key)
         default: throw TOMLError(line: entry.line, message: "unknown key \(key)")
         }
     }
@@ -123,6 +132,20 @@ extension TOMLDocument.Entry {
                 line: line, message: "\(key) must be a whole number from \(range.lowerBound) to \(range.upperBound)")
         }
         return number
+    }
+
+    fileprivate func list(_ key: String) throws(TOMLError) -> [String] {
+        guard case .strings(let list) = value, list.allSatisfy({ !$0.isEmpty && !$0.utf8.contains(0) }) else {
+            throw TOMLError(line: line, message: "\(key) must be a list of strings")
+        }
+        return list
+    }
+
+    fileprivate func flag(_ key: String) throws(TOMLError) -> Bool {
+        guard case .bool(let flag) = value else {
+            throw TOMLError(line: line, message: "\(key) must be true or false")
+        }
+        return flag
     }
 
     /// Kernel parameters: one word each, so that none smuggles in a second.

@@ -50,6 +50,8 @@ struct LaunchRequest: Equatable, Sendable {
     var initramfs: String
     var vmm: String
     var qemu: String
+    /// Options for QEMU, behind our own.
+    var hypervisorParameters: [String] = []
     /// Instead of our own file system device.
     var virtiofsd: String?
 
@@ -70,6 +72,7 @@ struct LaunchRequest: Equatable, Sendable {
             "pollMicroseconds": JSONValue(pollMicroseconds),
             "kernel": .string(kernel), "initramfs": .string(initramfs),
             "vmm": .string(vmm), "qemu": .string(qemu), "virtiofsd": .string(virtiofsd ?? ""),
+            "hypervisorParameters": JSONValue(hypervisorParameters),
         ]
     }
 
@@ -107,6 +110,7 @@ struct LaunchRequest: Equatable, Sendable {
         initramfs = try fields["initramfs"].string()
         vmm = try fields["vmm"].string()
         qemu = try fields["qemu"].string()
+        hypervisorParameters = try fields["hypervisorParameters"].strings()
         let path = try fields["virtiofsd"].string()
         virtiofsd = path.isEmpty ? nil : path
     }
@@ -138,5 +142,16 @@ struct LaunchRequest: Equatable, Sendable {
         vmm = assets.vmm
         qemu = assets.qemu
         virtiofsd = assets.virtiofsd
+    }
+}
+
+extension LaunchRequest {
+    /// What the container's configuration chooses in the place of the administrator's standard.
+    mutating func take(_ choice: VMChoice) {
+        if let chosen = choice.kernel { kernel = chosen }
+        if let chosen = choice.initrd { initramfs = chosen }
+        if let chosen = choice.hypervisor { qemu = chosen }
+        kernelParameters += choice.kernelParameters
+        hypervisorParameters = choice.hypervisorParameters
     }
 }

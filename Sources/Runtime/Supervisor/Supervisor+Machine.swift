@@ -62,12 +62,14 @@ extension Supervisor {
             tree.idMap = spec.idMap(of: mount)
             return tree
         }
-        return VMPlan(
+        var plan = VMPlan(
             name: id.text, accelerator: request.accelerated ? .kvm : .emulation, vcpus: request.vcpus,
             memoryMiB: request.memoryMiB, kernel: request.kernel, initramfs: request.initramfs,
             kernelParameters: request.kernelParameters, tscKilohertz: request.tscKilohertz, shareTag: "kvmfs",
             trees: trees + binds, sharesFileLocks: request.sharesFileLocks,
             pollMicroseconds: request.pollMicroseconds)
+        plan.hypervisorParameters = request.hypervisorParameters
+        return plan
     }
 
     var bindNames: [String] { sharedMounts.map { bindName($0.mount) } }

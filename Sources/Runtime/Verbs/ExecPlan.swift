@@ -27,7 +27,8 @@ struct ExecPlan: Sendable {
             jail = JailPlan(
                 rootfs: "",
                 process: try JailProcess(
-                    process, terminal: nil, personality: spec.linux?.personality, filter: filter))
+                    process, terminal: nil, personality: spec.linux?.personality,
+                    uidMappings: spec.linux?.uidMappings ?? [], filter: filter))
         } catch {
             throw RuntimeError("\(error)", exitCode: 255)
         }

@@ -62,13 +62,20 @@ struct Launch {
         if joined == nil {
             accelerated = try AcceleratorChoice.isAccelerated(context.configuration, log: context.log)
         }
+        let choice = try VMChoice(bundle.spec, context.configuration.allowed)
+        if joined != nil, choice != VMChoice() {
+            throw RuntimeError(
+                "vm and annotations choose a virtual machine, but the container is in the guest of another")
+        }
         let size = GuestSize(
-            bundle.spec, context.configuration, hostCPUs: HostSize.cpus, hostMemoryMiB: HostSize.memoryMiB)
+            bundle.spec, context.configuration, choice: choice, hostCPUs: HostSize.cpus,
+            hostMemoryMiB: HostSize.memoryMiB)
         var request = LaunchRequest(
             id: id.text, root: context.root, bundle: bundle, size: size, configuration: context.configuration,
             assets: context.assets, accelerated: accelerated,
             tscKilohertz: accelerated ? nil : HostTSC.kilohertz())
-        if let joined { join(joined, &request, bundle.spec) }
+        request.take(choice)
+        if let joined { try join(joined, &request, bundle.spec) }
         request.followsLauncher = foreground
         request.removesAtExit = removesAtExit
         request.consoleSocket = options.consoleSocket != nil
@@ -97,7 +104,14 @@ struct Launch {
     }
 
     /// The container's guest is another's.
-    private func join(_ joined: JoinedNamespaces, _ request: inout LaunchRequest, _ spec: Spec) {
+    private func join(
+        _ joined: JoinedNamespaces, _ request: inout LaunchRequest, _ spec: Spec
+    ) throws(RuntimeError) {
+        guard spec.linux?.resources?.blockIO == nil else {
+            throw RuntimeError(
+                "linux.resources.blockIO is not supported in the guest of another container: the limits of devices are the "
+                    + "guest's as a whole")
+        }
         request.sandbox = joined.sandbox.text
         request.joins = joined.joins
         request.memoryMiB = joined.memoryMiB

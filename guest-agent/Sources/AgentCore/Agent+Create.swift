@@ -54,8 +54,7 @@ extension Agent {
             containers[id] = container
             watchBinds(create, in: share)
             GuestConsole.trace("spawned")
-            // One that is limited can run out of memory by itself.
-            if create.settings.contains(where: { $0.file == "memory.max" }) { container.watchMemory() }
+            container.watchMemory()
             for stream in channels.missing {
                 if let parked = streams?.take(stream) { _ = container.attach(stream, parked) }
             }
@@ -87,7 +86,8 @@ extension Agent {
             networkIsGiven = true
             return
         }
-        if networkIsGiven { return }
+        // A network namespace of its own belongs to its user namespace.
+        if networkIsGiven || plan.hasUserNamespace { return }
         networkIsGiven = true
         plan.keepNetwork()
     }
@@ -133,6 +133,14 @@ extension Agent {
         return path
     }
 
+    /// Without a limit of its own a container has what the guest has to spare: to take the rest too would be the end of
+    /// the guest, where a limit is that of a process.
+    private func keepMemory(from cgroup: Cgroup, _ settings: [CgroupSetting]) throws(CgroupError) {
+        if settings.contains(where: { $0.file == "memory.max" && $0.value != "max" }) { return }
+        guard let available = Guest.availableMemory(), available > 2 * Guest.keptMemory else { return }
+        try cgroup.apply([CgroupSetting("memory.max", String(available - Guest.keptMemory))])
+    }
+
     private func makeCgroup(_ create: CreateContainer) throws(Failure) -> Cgroup {
         let cgroup: Cgroup
         do throws(Errno) {
@@ -142,6 +150,7 @@ extension Agent {
         }
         do throws(CgroupError) {
             try cgroup.apply(create.settings)
+            try keepMemory(from: cgroup, create.settings)
             if !create.deviceFilter.isEmpty { try cgroup.filterDevices(create.deviceFilter) }
         } catch {
             cgroup.remove()

@@ -8,6 +8,19 @@ enum Guest {
         return String(decoding: bytes.prefix { $0 != 0x0a }, as: UTF8.self)
     }
 
+    /// Bytes of the guest's memory that no container may have.
+    static let keptMemory: UInt64 = 8 << 20
+
+    /// Bytes that could be had (MemAvailable); nil: the kernel does not say.
+    static func availableMemory() -> UInt64? {
+        let text = String(decoding: (try? File.readStart("/proc/meminfo", count: 4096)) ?? [], as: UTF8.self)
+        for line in text.split(separator: "\n") {
+            let words = line.split(separator: " ")
+            if words.count == 3, words[0] == "MemAvailable:" { return UInt64(words[1]).map { $0 << 10 } }
+        }
+        return nil
+    }
+
     /// Credits bytes of the host's random generator to the kernel's.
     static func addEntropy(_ seed: [UInt8]) {
         guard !seed.isEmpty, let random = try? FileDescriptor.open("/dev/urandom", O_WRONLY) else { return }

@@ -7,7 +7,7 @@ import LinuxSys
 /// /proc is there before main (CInit). Nothing of the rest is needed for the first word to the host, so it is made
 /// while the host answers.
 enum World {
-    /// Where the agent keeps its things.
+    /// Where the agent keeps its things. Containers with users of their own go through it, and read nothing.
     static let directory = "/run/kvm"
 
     static func make() {
@@ -18,7 +18,7 @@ enum World {
         GuestConsole.trace("mounts")
         mount("cgroup2", CgroupTree().root, hardened, "nsdelegate,memory_recursiveprot")
         GuestConsole.trace("cgroup2")
-        for name in ["", "/share", "/root", "/sockets"] { mkdir(directory + name, 0o700) }
+        for name in ["", "/share", "/root", "/sockets"] { mkdir(directory + name, 0o711) }
         raiseLimits()
         for (parameter, value) in parameters { write(value, to: "/proc/sys/\(parameter)") }
         GuestConsole.trace("limits and parameters")

@@ -169,7 +169,8 @@ _Noreturn void room_run_child(const struct cjail_plan *plan, int sync) {
     // Every descriptor of the agent is closed on exec anyhow; none is to be left open while the image is touched.
     if (plan->namespaces & CLONE_NEWCGROUP && unshare(CLONE_NEWCGROUP) < 0) room_fail_step(sync, CJAIL_STEP_NAMESPACES, 0);
 
-    room_set_oom_score(plan, sync);
+    // Of a helper's child it has been set.
+    if (!plan->join_count && !room_has_user_namespace(plan)) room_set_oom_score(plan, sync);
     if (plan->namespaces & CLONE_NEWTIME) enter_time(plan, sync);
 
     int root = room_attach_rootfs(plan);
@@ -206,7 +207,7 @@ static long clone_child(const struct cjail_plan *plan, uint64_t flags) {
 }
 
 pid_t cjail_spawn(const struct cjail_plan *plan, int sync) {
-    if (plan->join_count > 0) {
+    if (plan->join_count > 0 || room_has_user_namespace(plan)) {
         long helper = clone_child(plan, 0);
         if (helper == 0) room_spawn_joined(plan, sync);
         return (pid_t)helper;

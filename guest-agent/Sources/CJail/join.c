@@ -12,7 +12,7 @@ static int join(int init, uint64_t namespaces) {
     if (errno != EINVAL) return -1;
     // One by one, where the kernel does not take them together.
     static const int kinds[] = {CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWNET, CLONE_NEWCGROUP, CLONE_NEWTIME,
-                                CLONE_NEWPID, CLONE_NEWNS};
+                                CLONE_NEWPID, CLONE_NEWNS, CLONE_NEWUSER};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (namespaces & (uint64_t)kinds[i] && setns(init, kinds[i]) < 0) return -1;
     }
@@ -39,7 +39,7 @@ static void close_others(const struct cjail_plan *plan, int init, int sync) {
 }
 
 // Goes on as a sibling of this process, which says which pid it has and leaves.
-static void hand_over(int sync, uint64_t namespaces) {
+static void hand_over(const struct cjail_plan *plan, int sync, uint64_t namespaces) {
     int go[2];
     char byte;
     ssize_t got;
@@ -49,6 +49,13 @@ static void hand_over(int sync, uint64_t namespaces) {
     long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
     if (pid < 0) room_fail_step(sync, CJAIL_STEP_NAMESPACES, 0);
     if (pid > 0) {
+        uint32_t failed = 0;
+        if (namespaces & CLONE_NEWUSER && room_write_maps(plan, (pid_t)pid, &failed) < 0) {
+            int code = errno;
+            kill((pid_t)pid, SIGKILL);
+            errno = code;
+            room_fail_step(sync, CJAIL_STEP_ID_MAPS, failed);
+        }
         struct cjail_report report = {.kind = CJAIL_FORKED, .pid = (int32_t)pid};
         room_report(sync, &report, -1);
         _exit(0);
@@ -91,17 +98,25 @@ _Noreturn void room_join(const struct cjail_plan *plan, int init, int sync) {
     }
     // The session keyring of the container goes with its init; this one has its own.
     syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
+    if (room_has_user_namespace(plan)) room_give_stdio(plan);
     if (join(init, plan->namespaces) < 0) room_fail_step(sync, CJAIL_STEP_JOIN, 0);
     if (root >= 0 && (fchdir(root) < 0 || chroot(".") < 0)) room_fail_step(sync, CJAIL_STEP_ROOTFS, 0);
+    if (room_has_user_namespace(plan)) room_become_inner_root(sync);
     if (chdir("/") < 0) room_fail_step(sync, CJAIL_STEP_ROOTFS, 0);
 
-    hand_over(sync, 0);
+    hand_over(plan, sync, 0);
     run_process(plan, sync);
 }
 
 _Noreturn void room_spawn_joined(const struct cjail_plan *plan, int sync) {
     room_default_signals();
+    umask(0);
     sync = room_move_from_stdio(sync);
+    room_set_oom_score(plan, sync);
+    if (room_has_user_namespace(plan)) {
+        room_give_stdio(plan);
+        if (room_make_nodes(plan) < 0) room_fail_step(sync, CJAIL_STEP_NAMESPACES, 0);
+    }
     close_others(plan, -1, sync);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     for (size_t i = 0; i < plan->join_count; i++) {
@@ -109,6 +124,7 @@ _Noreturn void room_spawn_joined(const struct cjail_plan *plan, int sync) {
         close(plan->joins[i].init);
     }
     // The cgroup namespace is taken later: its root is the cgroup that the process is in at that moment.
-    hand_over(sync, plan->namespaces & ~(uint64_t)ROOM_TAKEN_LATER);
+    hand_over(plan, sync, plan->namespaces & ~(uint64_t)ROOM_TAKEN_LATER);
+    if (room_has_user_namespace(plan)) room_become_inner_root(sync);
     room_run_child(plan, sync);
 }

@@ -189,6 +189,7 @@ int room_run(const struct cjail_plan *plan, const struct cjail_op *op, int root)
     case CJAIL_OP_ATTRIBUTES: return change(op, root);
     case CJAIL_OP_PROPAGATION: return propagate(op, root);
     case CJAIL_OP_DEVICE: return room_device(op, root);
+    case CJAIL_OP_GUEST_DEVICES: return room_guest_devices(op, root);
     case CJAIL_OP_SYMLINK: return room_symlink(op, root);
     case CJAIL_OP_COPY_UP: return room_copy_up(op, root) < 0 ? -1 : change(op, root);
     case CJAIL_OP_MASK: return mask(op, root);

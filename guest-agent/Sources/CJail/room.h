@@ -30,6 +30,9 @@
 #define ROOM_AT_RECURSIVE 0x8000u
 #define ROOM_ATTR_RDONLY 1u
 
+// Where nodes of the guest's are, for those who can't make any.
+#define ROOM_NODES "/run/kvm/devices"
+
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x80
 #endif
@@ -83,6 +86,8 @@ int room_attach_rootfs(const struct cjail_plan *plan);
 int room_run(const struct cjail_plan *plan, const struct cjail_op *op, int root);
 int room_bind_fd(int source, int target, int recursive);
 int room_device(const struct cjail_op *op, int root);
+int room_make_node(const struct cjail_op *op, char *path, size_t size);
+int room_guest_devices(const struct cjail_op *op, int root);
 int room_symlink(const struct cjail_op *op, int root);
 int room_copy_up(const struct cjail_op *op, int root);
 
@@ -96,6 +101,16 @@ int room_open_second_terminal(const struct cjail_plan *plan, int root, int *mast
 _Noreturn void room_join(const struct cjail_plan *plan, int init, int sync);
 // A helper's way of cjail_spawn: joins what is to be joined, makes the child as its sibling, and leaves.
 _Noreturn void room_spawn_joined(const struct cjail_plan *plan, int sync);
+
+// user.c
+int room_has_user_namespace(const struct cjail_plan *plan);
+// Of the child `pid`, which waits for it. *failed says which map.
+int room_write_maps(const struct cjail_plan *plan, pid_t pid, uint32_t *failed);
+// To the root of the user namespace that this process is in.
+void room_become_inner_root(int sync);
+// While this process is still root of the guest: what the container's own root could not do.
+void room_give_stdio(const struct cjail_plan *plan);
+int room_make_nodes(const struct cjail_plan *plan);
 
 // hooks.c
 // Runs the startContainer hooks, one after the other; *failed says which one did not succeed, errno how (CJAIL_HOOK_…).

@@ -29,6 +29,8 @@ public final class FlatPlan {
         plan.root_readonly = try reader.bool("rootReadOnly") ? 1 : 0
         plan.root_propagation = try reader.integer()
         plan.time_offsets = try text(&reader, "timeOffsets")
+        plan.uid_map = try text(&reader, "uidMap", limit: WireLimit.argument)
+        plan.gid_map = try text(&reader, "gidMap", limit: WireLimit.argument)
         plan.op_count = try reader.count("operations")
         plan.ops = UnsafePointer(
             try array(plan.op_count, of: cjail_op()) { () throws(WireError) in try operation(&reader) })
@@ -46,6 +48,8 @@ public final class FlatPlan {
     /// Whether its processes all end with the first one.
     public var hasPIDNamespace: Bool { plan.namespaces & NamespaceFlag.pid != 0 }
     public var hasNetworkNamespace: Bool { plan.namespaces & NamespaceFlag.network != 0 }
+    /// Its root is not the guest's.
+    public var hasUserNamespace: Bool { plan.namespaces & NamespaceFlag.user != 0 }
     /// It lives in another container's network namespace.
     public var joinsNetwork: Bool { joined & NamespaceFlag.network != 0 }
     /// The namespaces that it has of others.
@@ -95,6 +99,7 @@ public final class FlatPlan {
         plan.columns = try reader.integer()
         plan.uid = try reader.integer()
         plan.gid = try reader.integer()
+        plan.stdio_owner = try reader.integer()
         plan.group_count = try reader.count("groups", limit: WireLimit.arguments)
         plan.groups = UnsafePointer(
             try array(plan.group_count, of: UInt32(0)) { () throws(WireError) in try reader.integer() })

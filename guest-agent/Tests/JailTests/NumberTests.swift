@@ -11,6 +11,7 @@ import Testing
             (.symlink, CJAIL_OP_SYMLINK), (.copyUp, CJAIL_OP_COPY_UP), (.mask, CJAIL_OP_MASK),
             (.readOnly, CJAIL_OP_READONLY), (.sysctl, CJAIL_OP_SYSCTL), (.loopback, CJAIL_OP_LOOPBACK),
             (.hostname, CJAIL_OP_HOSTNAME), (.domainname, CJAIL_OP_DOMAINNAME), (.socket, CJAIL_OP_SOCKET),
+            (.guestDevices, CJAIL_OP_GUEST_DEVICES),
         ]
         #expect(numbers.map { $0.0 } == JailOperationKind.allCases)
         for (ours, theirs) in numbers { #expect(ours.rawValue == theirs.rawValue, "\(ours)") }
@@ -27,6 +28,7 @@ import Testing
             (.oomScore, CJAIL_STEP_OOM_SCORE), (.scheduler, CJAIL_STEP_SCHEDULER),
             (.ioPriority, CJAIL_STEP_IO_PRIORITY), (.personality, CJAIL_STEP_PERSONALITY),
             (.affinity, CJAIL_STEP_AFFINITY), (.timeOffsets, CJAIL_STEP_TIME_OFFSETS),
+            (.idMaps, CJAIL_STEP_ID_MAPS),
         ]
         #expect(numbers.map { $0.0 } == JailStep.allCases)
         for (ours, theirs) in numbers { #expect(ours.rawValue == theirs.rawValue, "\(ours)") }

@@ -18,7 +18,7 @@ enum cjail_op_kind {
     CJAIL_OP_REMOUNT,       // flags and data of what is mounted at target
     CJAIL_OP_ATTRIBUTES,    // attributes of what is mounted at target
     CJAIL_OP_PROPAGATION,   // flags (MS_SHARED and the like, MS_REC) of the mount at target
-    CJAIL_OP_DEVICE,        // mknod: mode, rdev, uid, gid
+    CJAIL_OP_DEVICE,        // mknod: mode, rdev, uid, gid; option: only if the guest has such a device
     CJAIL_OP_SYMLINK,       // target -> source; option: in the place of what exists, which else is left alone
     CJAIL_OP_COPY_UP,       // tmpfs at target, filled with what the directory held: flags, data
     CJAIL_OP_MASK,          // an empty, read-only thing over target, if there is something
@@ -28,6 +28,7 @@ enum cjail_op_kind {
     CJAIL_OP_HOSTNAME,      // source
     CJAIL_OP_DOMAINNAME,    // source
     CJAIL_OP_SOCKET,        // source (in plan.sockets) on target; attributes
+    CJAIL_OP_GUEST_DEVICES, // nodes of all devices of the guest below target, where there are none
 };
 
 struct cjail_op {
@@ -81,6 +82,7 @@ struct cjail_plan {
     uint64_t namespaces;       // CLONE_NEW…, made for it
     const struct cjail_join *joins;
     size_t join_count;
+    const char *uid_map, *gid_map; // of a new user namespace, as /proc/PID/uid_map has them
     int cgroup;                // an O_PATH descriptor of its cgroup; -1: stay
     const char *share;         // where the share is mounted
     const char *sockets;       // a directory of the guest: where its stand-ins of the host's sockets are
@@ -101,6 +103,7 @@ struct cjail_plan {
     int terminal;
     uint16_t rows, columns;
     uint32_t uid, gid;
+    uint32_t stdio_owner;      // uid, as it is outside of the container's user namespace
     const uint32_t *groups;
     size_t group_count;
     int has_umask;
@@ -149,6 +152,7 @@ enum cjail_step {
     CJAIL_STEP_PERSONALITY,
     CJAIL_STEP_AFFINITY,   // report.op: 0 the initial one, 1 the final one
     CJAIL_STEP_TIME_OFFSETS,
+    CJAIL_STEP_ID_MAPS,    // report.op: 0 uids, 1 gids, 2 becoming root in them
 };
 
 // A hook that was run and did not succeed: these, and its exit code, or the signal that ended it.
