@@ -19,6 +19,7 @@ enum Guest {
         // From the first process: all but itself.
         _ = kill(-1, SIGKILL)
         waitForProcesses(atMostMilliseconds: 2000)
+        Disks.unmountAll()
         sync()
     }
 

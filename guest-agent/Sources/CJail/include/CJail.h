@@ -30,6 +30,9 @@ enum cjail_op_kind {
     CJAIL_OP_SOCKET,        // source (in plan.sockets) on target; attributes
 };
 
+// Where disks are mounted in the guest, each under its serial number.
+#define CJAIL_DISKS "/run/kvm/disk"
+
 struct cjail_op {
     uint32_t kind;
     uint32_t option;      // 0 or 1; see the kinds
