@@ -140,6 +140,50 @@ extension EndToEnd {
             }
         }
 
+        @Test func withoutAMountNamespaceAndWithExec() throws {
+            try Host.use { host in
+                let images = try Images(host)
+                let bundle = try images.bundle("echo kept >/file; echo ready; read line; cat /other") {
+                    $0.set("root.readonly", false)
+                    $0.remove("linux.namespaces") { $0["type"]?.string == "mount" }
+                    // They hide what is the whole guest's then.
+                    $0.set("linux.maskedPaths", nil)
+                    $0.set("linux.readonlyPaths", nil)
+                }
+                let image = try images.make("ext4", of: bundle.rootfs)
+                try images.annotate(bundle, [Images.root: image])
+                let run = try host.starting(bundle, stdin: .pipe)
+                try run.wait(forOutput: "ready")
+                let exec = try host.command("exec", host.id, "/bin/sh", "-c", "cat /file; echo exec >/other")
+                #expect(exec.out == "kept\n", "\(exec.err)")
+                run.write("go\n")
+                #expect(try run.finish().out == "ready\nexec\n")
+                #expect(try images.file("/other", in: image) == "exec\n")
+                #expect(try images.isSound(image))
+            }
+        }
+
+        @Test func aGuestOfAnotherHasNoDisks() throws {
+            try Host.use { host in
+                let images = try Images(host)
+                let image = try images.make("ext4", of: nil)
+                let first = try host.bundle("echo ready; read line")
+                let run = try host.starting(first, stdin: .pipe)
+                try run.wait(forOutput: "ready")
+                let pid = try #require(try host.state()?["pid"]?.integer)
+                let second = try images.bundle("true") {
+                    $0.remove("linux.namespaces") { $0["type"]?.string == "network" }
+                    $0.append("linux.namespaces", ["type": "network", "path": .string("/proc/\(pid)/ns/net")])
+                }
+                try images.annotate(second, [Images.disk + "d": "\(image),ext4,/d"])
+                let outcome = try host.start(["run", "--bundle", second.path, host.id + "-2"]).finish()
+                #expect(outcome.code == 1)
+                #expect(outcome.err.contains("has no disks for it: \(image)"), "\(outcome.err)")
+                run.write("go\n")
+                #expect(try run.finish().code == 0)
+            }
+        }
+
         @Test func whoWritesHasAnImageAlone() throws {
             try Host.use { host in
                 let images = try Images(host)

@@ -11,6 +11,11 @@ struct DiskAnnotationTests {
         return nil
     }
 
+    @Test("what changes what is done is said by `features`")
+    func features() {
+        #expect(Features.current.steeringAnnotations == [DiskAnnotations.rootPrefix, DiskAnnotations.diskPrefix])
+    }
+
     @Test func nothingAsked() throws {
         #expect(try DiskAnnotations([:]).images.isEmpty)
         #expect(try DiskAnnotations(["io.kvm-runtime": "x", "org.example.disk": "y"]).images.isEmpty)

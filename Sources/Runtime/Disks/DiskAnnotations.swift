@@ -7,8 +7,8 @@ import OCISpec
 struct DiskAnnotations: Equatable, Sendable {
     static let rootImage = "io.kvm-runtime.root.image"
     static let rootType = "io.kvm-runtime.root.type"
-    private static let rootPrefix = "io.kvm-runtime.root."
-    private static let diskPrefix = "io.kvm-runtime.disk."
+    static let rootPrefix = "io.kvm-runtime.root."
+    static let diskPrefix = "io.kvm-runtime.disk."
     /// Characters of a NAME: with "disk-" in front it is the disk's serial number, which has 20.
     private static let longestName = 15
 
