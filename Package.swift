@@ -58,6 +58,8 @@ let package = Package(
         room(
             "VirtioFS", ["Virtio", "GuestMemory", "FileCalls", "VMMWire", "LinuxSys"],
             path: "Sources/VirtioDevices/FileSystem"),
+        room(
+            "VirtioBlock", ["Virtio", "GuestMemory", "FileCalls", "LinuxSys"], path: "Sources/VirtioDevices/Block"),
         room("VhostUser", ["Virtio", "GuestMemory", "LinuxSys"]),
         room("KVM", ["CKVM", "LinuxSys"]),
         room("VMMWire"),
@@ -82,14 +84,16 @@ let package = Package(
             linkerSettings: [.unsafeFlags(["-static-executable"], .when(configuration: .release))]),
         .executableTarget(
             name: "kvm-vmm",
-            dependencies: ["VhostUser", "Virtio", "VirtioVsock", "VirtioFS", "FileCalls", "VMMWire", "LinuxSys"],
+            dependencies: [
+                "VhostUser", "Virtio", "VirtioVsock", "VirtioFS", "VirtioBlock", "FileCalls", "VMMWire", "LinuxSys",
+            ],
             path: "Sources/kvm-vmm",
             swiftSettings: strict),
         // What `make fuzz` runs, and what the unit tests replay: optimised there too, for it is thousands of programs.
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "VhostUser", "VirtioVsock", "VirtioFS", "Virtio", "GuestMemory", "FileCalls", "VMMWire",
+                "VhostUser", "VirtioVsock", "VirtioFS", "VirtioBlock", "Virtio", "GuestMemory", "FileCalls", "VMMWire",
                 "AgentProtocol", "OCISpec", "JSON", "LinuxSys", "CLinux",
             ], path: "Tests/FuzzTargets",
             swiftSettings: strict + [.unsafeFlags(["-O"], .when(configuration: .debug))]),
@@ -106,6 +110,7 @@ let package = Package(
         tests("VirtioVsockTests", ["DeviceTesting", "VirtioVsock", "VMMWire", "Virtio", "GuestMemory", "LinuxSys"]),
         tests(
             "VirtioFSTests", ["DeviceTesting", "VirtioFS", "FileCalls", "VMMWire", "Virtio", "GuestMemory", "LinuxSys"]),
+        tests("VirtioBlockTests", ["DeviceTesting", "VirtioBlock", "Virtio", "GuestMemory", "LinuxSys"]),
         tests("VMMWireTests", ["VMMWire"]),
         tests(
             "VhostUserTests",

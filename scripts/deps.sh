@@ -31,7 +31,11 @@ for group in "$@"; do
         ;;
     # virtiofsd, for the lab and to compare with, is in qemu-system-common.
     # The clients whose runtime this is.
-    test) wanted+=(crun runc qemu-system-common containerd docker.io podman catatonit buildah umoci skopeo) ;;
+    # And what makes images of file systems, and looks into them.
+    test)
+        wanted+=(crun runc qemu-system-common containerd docker.io podman catatonit buildah umoci skopeo)
+        wanted+=(e2fsprogs erofs-utils squashfs-tools)
+        ;;
     suites) wanted+=(debootstrap) ;;
     lint) wanted+=(python3 shellcheck) ;;
     *) fail "no such group: $group (build, test, suites, lint)" ;;

@@ -54,6 +54,7 @@ ARROWS: dict[str, set[str]] = {
     "VirtioVsock": {"Virtio", "GuestMemory", "VMMWire", "LinuxSys"},
     "DeviceTesting": {"Virtio", "GuestMemory"},
     "VirtioFS": {"Virtio", "GuestMemory", "FileCalls", "VMMWire", "LinuxSys"},
+    "VirtioBlock": {"Virtio", "GuestMemory", "FileCalls", "LinuxSys"},
     "VhostUser": {"Virtio", "GuestMemory", "LinuxSys"},
     # Virtual machines, as the runtime sees them.
     "VMDriver": {"VMMWire", "LinuxSys"},
@@ -66,11 +67,13 @@ ARROWS: dict[str, set[str]] = {
     },
     # Programs: parse, call, print.
     "kvm-runtime": {"Runtime", "LinuxSys", "OCISpec", "ArgumentParser"},
-    "kvm-vmm": {"VhostUser", "Virtio", "VirtioVsock", "VirtioFS", "FileCalls", "VMMWire", "LinuxSys"},
+    "kvm-vmm": {
+        "VhostUser", "Virtio", "VirtioVsock", "VirtioFS", "VirtioBlock", "FileCalls", "VMMWire", "LinuxSys",
+    },
     # Tests that are no test targets: what libFuzzer and the unit tests run.
     "FuzzTargets": {
-        "VhostUser", "VirtioVsock", "VirtioFS", "Virtio", "GuestMemory", "FileCalls", "VMMWire", "AgentProtocol",
-        "OCISpec", "JSON", "LinuxSys", "CLinux",
+        "VhostUser", "VirtioVsock", "VirtioFS", "VirtioBlock", "Virtio", "GuestMemory", "FileCalls", "VMMWire",
+        "AgentProtocol", "OCISpec", "JSON", "LinuxSys", "CLinux",
     },
     "kvm-fuzz": {"FuzzTargets", "LinuxSys"},
     # The guest.

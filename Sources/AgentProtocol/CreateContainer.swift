@@ -18,6 +18,8 @@ public struct CreateContainer: Equatable, Sendable {
     public var sockets: [SocketBind]
     /// Namespaces that it has of others.
     public var joins: [NamespaceJoin]
+    /// Disks of the machine's that are mounted for it.
+    public var disks: [GuestDisk]
     public var stdio: Stdio
 
     /// Of more containers nobody takes namespaces: there are not so many kinds.
@@ -26,7 +28,7 @@ public struct CreateContainer: Equatable, Sendable {
     public init(
         container: String, plan: [UInt8], shareTag: String, cgroup: [String], settings: [CgroupSetting] = [],
         deviceFilter: [UInt8] = [], watched: [String] = [], sockets: [SocketBind] = [],
-        joins: [NamespaceJoin] = [], stdio: Stdio
+        joins: [NamespaceJoin] = [], disks: [GuestDisk] = [], stdio: Stdio
     ) {
         self.container = container
         self.plan = plan
@@ -37,6 +39,7 @@ public struct CreateContainer: Equatable, Sendable {
         self.watched = watched
         self.sockets = sockets
         self.joins = joins
+        self.disks = disks
         self.stdio = stdio
     }
 
@@ -52,6 +55,8 @@ public struct CreateContainer: Equatable, Sendable {
         for socket in sockets { socket.write(to: &writer) }
         writer.put(UInt32(truncatingIfNeeded: joins.count))
         for join in joins { join.write(to: &writer) }
+        writer.put(UInt32(truncatingIfNeeded: disks.count))
+        for disk in disks { disk.write(to: &writer) }
         stdio.write(to: &writer)
     }
 
@@ -68,6 +73,10 @@ public struct CreateContainer: Equatable, Sendable {
         joins = []
         for _ in 0..<(try reader.count("joins", limit: Self.mostJoins)) {
             joins.append(try NamespaceJoin(from: &reader))
+        }
+        disks = []
+        for _ in 0..<(try reader.count("disks", limit: GuestDisk.most)) {
+            disks.append(try GuestDisk(from: &reader))
         }
         stdio = try Stdio(from: &reader)
     }

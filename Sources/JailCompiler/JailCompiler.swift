@@ -3,12 +3,14 @@ import OCISpec
 
 /// What the sandbox adds to a configuration: where things are.
 public struct JailPlace: Equatable, Sendable {
-    /// The rootfs, below the share.
+    /// The rootfs: below the share, or a disk (`JailDisk.source`).
     public var rootfs: String
     /// Where the sources of bind mounts are, below the share; by their index in `mounts`.
     public var binds: [Int: String]
     /// Those mounts whose sources are Unix sockets of the host.
     public var sockets: Set<Int>
+    /// Disks at places in the container.
+    public var disks: [JailDisk] = []
     /// nil: no terminal.
     public var terminal: TerminalSize?
     /// What `linux.seccomp` was compiled into.
@@ -48,6 +50,7 @@ extension JailPlan {
         var mounts = MountCompiler(binds: place.binds, sockets: place.sockets)
         for (index, mount) in spec.mounts.enumerated() { try mounts.add(mount, index: index) }
         operations += mounts.operations
+        JailDisk.insert(place.disks, into: &operations)
         // A /dev that was bind-mounted is the caller's, with everything in it.
         if !mounts.bindsDev {
             operations +=

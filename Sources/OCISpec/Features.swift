@@ -10,6 +10,8 @@ public struct Features: Equatable, Sendable {
     public var hooks: [String]
     public var mountOptions: [String]
     public var annotations: [String: String] = [:]
+    /// Keys of annotations that change what is done, and, ending with a dot, beginnings of such keys.
+    public var steeringAnnotations = ["io.kvm-runtime."]
     public var namespaces: [String]
     public var capabilities: [String]
     public var seccomp: Bool
@@ -48,6 +50,7 @@ public struct Features: Equatable, Sendable {
         members.put("mountOptions", JSONValue(mountOptions))
         members.put("linux", linux)
         members.put("annotations", ifNotEmpty: annotations)
+        members.put("potentiallyUnsafeConfigAnnotations", JSONValue(steeringAnnotations))
         return members.json
     }
 

@@ -28,7 +28,10 @@ public struct QEMUDriver: VMDriver {
 
     public init(programs: Programs) { self.programs = programs }
 
-    public var capabilities: VMCapabilities { VMCapabilities(freePageReporting: true, maximumVCPUs: 64) }
+    /// A microvm without ACPI has eight places for virtio devices; three are taken (vsock, files, balloon).
+    public var capabilities: VMCapabilities {
+        VMCapabilities(freePageReporting: true, maximumVCPUs: 64, maximumDisks: 5)
+    }
 
     public func start(
         _ plan: VMPlan, in directory: SandboxDirectory, loop: EventLoop, events: @escaping (VMEvent) -> Void
@@ -54,6 +57,12 @@ public struct QEMUDriver: VMDriver {
     }
 
     private func launch(_ plan: VMPlan, _ directory: SandboxDirectory, _ machine: QEMUMachine) throws {
+        guard plan.disks.count <= capabilities.maximumDisks else {
+            throw VMError(
+                "\(plan.disks.count) disk images are too many: a guest has room for \(capabilities.maximumDisks) "
+                    + "(a microvm has eight virtio devices, and three are taken)")
+        }
+        let disks = try plan.disks.map { disk throws(VMError) in try DiskShare(disk) }
         let null = try FileDescriptor.open("/dev/null", O_RDWR)
         let complaints = (qemu: try Complaints(), vmm: try Complaints())
 
@@ -91,9 +100,12 @@ public struct QEMUDriver: VMDriver {
                 QEMUPlan.Inherited.control: control.second.raw, QEMUPlan.Inherited.console: console.second.raw,
                 QEMUPlan.Inherited.vsock: vsock.second.raw, QEMUPlan.Inherited.share: share.connection.raw,
             ])
+        for (index, disk) in disks.enumerated() { try disk.add(to: &vmm, &qemu, index: index) }
         qemu.noNewPrivileges = true
         machine.add("qemu", try qemu.start(), complaints.qemu)
         machine.add("kvm-vmm", try vmm.start(), complaints.vmm)
+        // Both have what they inherit; until here only its numbers were known.
+        withExtendedLifetime(disks) {}
         if let trees = try share.send() { try machine.attach(trees: trees) }
         try machine.attach(control: control.first.duplicate(), console: console.first.duplicate())
     }

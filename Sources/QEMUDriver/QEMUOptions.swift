@@ -38,6 +38,7 @@ public enum QEMUOption: Equatable, Sendable {
     public enum Device: Equatable, Sendable {
         case vhostUserVsock(chardev: String)
         case vhostUserFS(chardev: String, tag: String, queueSize: Int)
+        case vhostUserBlock(chardev: String, queueSize: Int)
         case balloon(freePageReporting: Bool)
     }
 
@@ -84,6 +85,8 @@ extension QEMUOption.Device {
         case .vhostUserVsock(let chardev): "vhost-user-vsock-device,chardev=\(chardev)"
         case .vhostUserFS(let chardev, let tag, let queueSize):
             "vhost-user-fs-device,chardev=\(chardev),tag=\(QEMUOption.escaped(tag)),queue-size=\(queueSize)"
+        case .vhostUserBlock(let chardev, let queueSize):
+            "vhost-user-blk,chardev=\(chardev),num-queues=1,queue-size=\(queueSize)"
         case .balloon(let reporting):
             "virtio-balloon-device,free-page-reporting=\(reporting ? "on" : "off")"
         }

@@ -8,6 +8,8 @@ struct QEMUPlan {
         static let console: CInt = 4
         static let vsock: CInt = 5
         static let share: CInt = 6
+        /// Of the first disk; the others follow.
+        static let disks: CInt = 7
     }
 
     let plan: VMPlan
@@ -23,8 +25,18 @@ struct QEMUPlan {
             .inheritedSocket(id: "vsock", descriptor: Inherited.vsock), .device(.vhostUserVsock(chardev: "vsock")),
             .inheritedSocket(id: "share", descriptor: Inherited.share),
             .device(.vhostUserFS(chardev: "share", tag: plan.shareTag, queueSize: 1024)),
-            .device(.balloon(freePageReporting: true)), .sandbox,
-        ]
+            .device(.balloon(freePageReporting: true)),
+        ] + disks + [.sandbox]
+    }
+
+    private var disks: [QEMUOption] {
+        plan.disks.indices.flatMap { index -> [QEMUOption] in
+            let id = "disk\(index)"
+            return [
+                .inheritedSocket(id: id, descriptor: Inherited.disks + CInt(index)),
+                .device(.vhostUserBlock(chardev: id, queueSize: 128)),
+            ]
+        }
     }
 
     var arguments: [String] { options.flatMap(\.arguments) + plan.hypervisorParameters }

@@ -7,10 +7,12 @@ public struct VMCapabilities: Equatable, Sendable {
     /// Gives memory that the guest no longer uses back to the host.
     public var freePageReporting: Bool
     public var maximumVCPUs: Int
+    public var maximumDisks: Int
 
-    public init(freePageReporting: Bool, maximumVCPUs: Int) {
+    public init(freePageReporting: Bool, maximumVCPUs: Int, maximumDisks: Int) {
         self.freePageReporting = freePageReporting
         self.maximumVCPUs = maximumVCPUs
+        self.maximumDisks = maximumDisks
     }
 }
 

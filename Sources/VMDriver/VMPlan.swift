@@ -41,6 +41,21 @@ public struct VMPlan: Sendable {
         }
     }
 
+    /// An image on the host that the guest has as a disk.
+    public struct Disk: Equatable, Sendable {
+        /// An absolute path on the host: a raw image, or a block device.
+        public var source: String
+        public var readOnly: Bool
+        /// What the guest finds the disk by (its serial number): 1 to 20 characters of ASCII.
+        public var name: String
+
+        public init(source: String, readOnly: Bool, name: String) {
+            self.source = source
+            self.readOnly = readOnly
+            self.name = name
+        }
+    }
+
     /// How long the guest believes what it was told of files.
     public enum FileCache: String, CaseIterable, Sendable {
         /// Changes of the host are seen within a second, those to contents at the next open(2).
@@ -73,6 +88,8 @@ public struct VMPlan: Sendable {
     public var tscKilohertz: UInt32?
     public var shareTag: String
     public var trees: [SharedTree]
+    /// In the order in which the guest finds them.
+    public var disks: [Disk]
     /// Locks on files are taken on the host, where other guests and programs see them; else the guest keeps them.
     public var sharesFileLocks: Bool
     /// How long a device looks for the guest's next buffer before it sleeps; 0: not at all.
@@ -81,7 +98,7 @@ public struct VMPlan: Sendable {
     public init(
         name: String, accelerator: Accelerator, vcpus: Int, memoryMiB: Int, kernel: String, initramfs: String,
         kernelParameters: [String], tscKilohertz: UInt32?, shareTag: String, trees: [SharedTree],
-        sharesFileLocks: Bool = false, pollMicroseconds: Int = 0
+        disks: [Disk] = [], sharesFileLocks: Bool = false, pollMicroseconds: Int = 0
     ) {
         self.name = name
         self.accelerator = accelerator
@@ -93,6 +110,7 @@ public struct VMPlan: Sendable {
         self.tscKilohertz = tscKilohertz
         self.shareTag = shareTag
         self.trees = trees
+        self.disks = disks
         self.sharesFileLocks = sharesFileLocks
         self.pollMicroseconds = pollMicroseconds
     }

@@ -5,6 +5,7 @@ struct Arguments {
         devices: vsock --vhost-user-fd N --directory-fd N --cid N
                  fs --vhost-user-fd N --trees-fd N --tag NAME [--trees N] [--guest-memory-mib N]
                     [--locks guest|host]
+                 blk --vhost-user-fd N --disk-fd N --identity NAME [--read-only]    (any number of them)
         """
 
     struct Vsock {
@@ -29,12 +30,23 @@ struct Arguments {
         var sharesLocks: Bool
     }
 
+    struct Block {
+        /// A connected Unix socket whose other end QEMU has.
+        var vhostUser: Int32
+        /// The image, open for reading and, unless it is read-only, for writing.
+        var disk: Int32
+        /// What the guest knows the disk by.
+        var identity: String
+        var readOnly: Bool
+    }
+
     struct Problem: Error {
         let text: String
     }
 
     var vsock: Vsock?
     var fileSystem: FileSystem?
+    var disks: [Block] = []
     /// Where to write what is worth telling; stderr without it.
     var log: Int32 = 2
     /// How long queues are looked at before a device sleeps.
@@ -43,7 +55,7 @@ struct Arguments {
     /// Every descriptor that was named.
     var descriptors: [Int32] {
         [log] + (vsock.map { [$0.vhostUser, $0.directory] } ?? [])
-            + (fileSystem.map { [$0.vhostUser, $0.trees] } ?? [])
+            + (fileSystem.map { [$0.vhostUser, $0.trees] } ?? []) + disks.flatMap { [$0.vhostUser, $0.disk] }
     }
 
     init(_ arguments: [String]) throws(Problem) {
@@ -71,21 +83,33 @@ struct Arguments {
                     tag: try Self.required(options["--tag"]),
                     firstTrees: try Self.number(options, "--trees") ?? 0,
                     guestMemoryMiB: try Self.number(options, "--guest-memory-mib") ?? 0, sharesLocks: locks == "host")
+            case "blk":
+                let options = try Self.options(
+                    &rest, known: ["--vhost-user-fd", "--disk-fd", "--identity"], flags: ["--read-only"])
+                disks.append(
+                    Block(
+                        vhostUser: try Self.required(Self.descriptor(options, "--vhost-user-fd")),
+                        disk: try Self.required(Self.descriptor(options, "--disk-fd")),
+                        identity: try Self.required(options["--identity"]), readOnly: options["--read-only"] != nil))
             default: throw Problem(text: "unexpected \(device)\n\(Self.usage)")
             }
         }
-        if vsock == nil, fileSystem == nil { throw Problem(text: Self.usage) }
+        if vsock == nil, fileSystem == nil, disks.isEmpty { throw Problem(text: Self.usage) }
     }
 
-    /// Takes options and their values off the front.
-    private static func options(_ rest: inout ArraySlice<String>, known: Set<String>) throws(Problem)
-        -> [String: String]
-    {
+    /// Takes options and their values off the front; `flags` have none.
+    private static func options(
+        _ rest: inout ArraySlice<String>, known: Set<String>, flags: Set<String> = []
+    ) throws(Problem) -> [String: String] {
         var options: [String: String] = [:]
         while let name = rest.first, name.hasPrefix("--") {
-            guard known.contains(name) else { throw Problem(text: "unknown option \(name)\n\(usage)") }
+            guard known.contains(name) || flags.contains(name) else {
+                throw Problem(text: "unknown option \(name)\n\(usage)")
+            }
             rest.removeFirst()
-            guard let value = rest.popFirst() else { throw Problem(text: "\(name) needs a value") }
+            guard let value = flags.contains(name) ? "" : rest.popFirst() else {
+                throw Problem(text: "\(name) needs a value")
+            }
             guard options.updateValue(value, forKey: name) == nil else {
                 throw Problem(text: "\(name) is given twice")
             }

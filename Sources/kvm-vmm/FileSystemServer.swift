@@ -6,7 +6,7 @@ import Virtio
 import VirtioFS
 
 /// The file system device's thread, and one for the messages that add and remove trees.
-final class FileSystemServer: @unchecked Sendable {
+final class FileSystemServer: DeviceServer, @unchecked Sendable {
     /// Descriptors that are asked for; a hard limit may give fewer.
     static let mostDescriptors: UInt64 = 65536
     /// Left for everything that is not the device's.

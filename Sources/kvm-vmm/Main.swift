@@ -5,6 +5,12 @@ import Virtio
 import VirtioFS
 import VirtioVsock
 
+/// What serves a device.
+protocol DeviceServer: Sendable {
+    /// Serves until QEMU closes the socket.
+    func run(_ log: Log) throws(Main.Failure)
+}
+
 /// The device process of a guest: serves its devices to QEMU, each on a thread of its own. Ends with 0 when QEMU closes
 /// the socket of one, with 1 and a line on stderr when something is wrong.
 @main
@@ -44,22 +50,32 @@ enum Main {
         let fileSystem = try arguments.fileSystem.map { options throws(Failure) in
             try FileSystemServer(options, polling)
         }
+        var disks: [any DeviceServer] = []
+        for options in arguments.disks { disks.append(try BlockServer(options, polling)) }
         try attempt("jail") { () throws(Errno) in try Jail.enter(servesFiles: fileSystem != nil) }
-        guard let vsock else {
+        // The last one has the main thread.
+        let last: (any DeviceServer)? = vsock ?? disks.popLast()
+        guard let last else {
             try fileSystem?.run(log)
             return
         }
         if let fileSystem {
-            try attempt("thread") { () throws(Errno) in
-                try Thread.detach {
-                    // When it ends, QEMU is about to close the other device's socket too.
-                    do throws(Failure) { try fileSystem.run(log) } catch { end(error.text, on: arguments.log) }
-                }
-            }
+            try detach(fileSystem, log, arguments.log)
             // Files are the other thread's business.
             try attempt("jail") { () throws(Errno) in try ProcessControl.dropCapabilities() }
         }
-        try vsock.run(log)
+        for disk in disks { try detach(disk, log, arguments.log) }
+        try last.run(log)
+    }
+
+    /// Gives a device a thread of its own, with the capabilities that this one has now.
+    private static func detach(_ server: any DeviceServer, _ log: Log, _ descriptor: Int32) throws(Failure) {
+        try attempt("thread") { () throws(Errno) in
+            try Thread.detach {
+                // When it ends, QEMU is about to close the other devices' sockets too.
+                do throws(Failure) { try server.run(log) } catch { end(error.text, on: descriptor) }
+            }
+        }
     }
 
     static func attempt<Result: ~Copyable>(_ step: String, _ body: () throws(Errno) -> Result) throws(Failure)

@@ -4,7 +4,7 @@ import Virtio
 import VirtioVsock
 
 /// The vsock device's thread, which is the main one.
-final class VsockServer: @unchecked Sendable {
+final class VsockServer: DeviceServer, @unchecked Sendable {
     /// How long those who read what a guest said last may take for it.
     private static let lastWordsMilliseconds: UInt32 = 1000
     /// After so long without anything to do the pages of code go: most guests have nothing to say most of the time,

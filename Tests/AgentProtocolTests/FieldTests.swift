@@ -7,7 +7,8 @@ struct FieldTests {
 
     private func create(
         container: Int = 1, plan: Int = 1, tag: Int = 1, cgroup: Int = 1, depth: Int = 1, file: Int = 1,
-        value: Int = 1, settings: Int = 1, devices: Int = 1, watched: Int = 1, joins: Int = 1, sockets: Int = 1
+        value: Int = 1, settings: Int = 1, devices: Int = 1, watched: Int = 1, joins: Int = 1, sockets: Int = 1,
+        disks: Int = 1, disk: Int = 1
     ) -> Frame {
         HostMessage.create(
             CreateContainer(
@@ -18,6 +19,8 @@ struct FieldTests {
                 watched: [String](repeating: "w", count: watched),
                 sockets: [SocketBind](repeating: SocketBind(mount: 0, mode: 0, uid: 0, gid: 0), count: sockets),
                 joins: [NamespaceJoin](repeating: NamespaceJoin(container: "c", namespaces: 1), count: joins),
+                disks: [GuestDisk](
+                    repeating: GuestDisk(name: text(disk), type: "ext4", readOnly: true, overlay: false), count: disks),
                 stdio: .pipes(stdin: nil, stdout: nil, stderr: nil))
         ).frame(request: 1)
     }
@@ -40,6 +43,8 @@ struct FieldTests {
         refused("deviceFilter", 32 << 10) { create(devices: $0) }
         refused("sockets", 4096) { create(sockets: $0) }
         refused("joins", 16) { create(joins: $0) }
+        refused("disks", 16) { create(disks: $0) }
+        refused("disk", 20) { create(disk: $0) }
         refused("container", 1024) { HostMessage.start(container: text($0)).frame(request: 1) }
         refused("container", 1024) {
             HostMessage.signal(SendSignal(process: ProcessName(text($0)), signal: 1, all: false)).frame(request: 1)

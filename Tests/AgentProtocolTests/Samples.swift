@@ -8,6 +8,10 @@ enum Samples {
         deviceFilter: [0x95, 0, 0, 0, 0, 0, 0, 0], watched: ["binds/0", "bïnds/1"],
         sockets: [SocketBind(mount: 4, mode: 0o660, uid: 1, gid: .max)],
         joins: [NamespaceJoin(container: "web-0", namespaces: 0x4000_0000)],
+        disks: [
+            GuestDisk(name: "root", type: "erofs", readOnly: true, overlay: true),
+            GuestDisk(name: "disk-a", type: "ext4", readOnly: false, overlay: false),
+        ],
         stdio: .pipes(stdin: 0, stdout: 1, stderr: nil))
 
     static let host: [HostMessage] = [

@@ -11,6 +11,7 @@ public struct FuzzTarget: Sendable {
     public static let all: [FuzzTarget] = [
         FuzzTarget(name: "vsock", run: vsock),
         FuzzTarget(name: "file-system", run: fileSystem),
+        FuzzTarget(name: "block", run: block),
         FuzzTarget(name: "vhost-user", run: vhostUser),
         FuzzTarget(name: "frames", run: frames),
         FuzzTarget(name: "spec", run: spec),

@@ -54,7 +54,7 @@ struct Replay {
     /// As many as take a few seconds: a program of a device has a device of its own, sockets and files.
     private var programs: Int {
         switch target.name {
-        case "vsock", "file-system": 600
+        case "vsock", "file-system", "block": 600
         default: 3000
         }
     }

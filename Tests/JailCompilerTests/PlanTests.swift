@@ -53,6 +53,24 @@ import Testing
         #expect(steps[1].action == .propagation([.private, .recursive]))
     }
 
+    @Test("a disk is mounted before what is mounted in it, and after what is mounted above it")
+    func disks() throws {
+        var place = JailPlace(rootfs: JailDisk.source("root"), binds: [2: "v/2"])
+        place.disks = [JailDisk(name: "disk-a", target: "/var/a"), JailDisk(name: "disk-b", target: "/b")]
+        let plan = try JailPlan(
+            spec {
+                $0.mounts = [
+                    Mount(destination: "/var", type: "tmpfs", source: "t"),
+                    Mount(destination: "/var/ab", type: "tmpfs", source: "t"),
+                    Mount(destination: "/var/a/c", type: "bind", source: "/x", options: ["bind"]),
+                ]
+            }, in: place)
+        #expect(plan.rootfs == "/root")
+        #expect(plan.operations.prefix(5).map(\.target) == ["/var", "/var/ab", "/var/a", "/var/a/c", "/b"])
+        #expect(plan.operations[2].action == .bind(source: "/disk-a", recursive: false))
+        #expect(plan.operations[2].subject == "disk-a to \"/var/a\"")
+    }
+
     @Test func bindWithoutSourceInTheShare() {
         #expect(throws: SpecError.self) {
             try mounts([Mount(destination: "/data", type: "bind", source: "/x", options: ["bind"])])

@@ -35,6 +35,10 @@ struct QEMUOptionTests {
                 .device(.balloon(freePageReporting: false)),
                 ["-device", "virtio-balloon-device,free-page-reporting=off"]
             ),
+            (
+                .device(.vhostUserBlock(chardev: "disk0", queueSize: 128)),
+                ["-device", "vhost-user-blk,chardev=disk0,num-queues=1,queue-size=128"]
+            ),
             (.sandbox, ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]),
         ] as [(QEMUOption, [String])])
     func arguments(option: QEMUOption, arguments: [String]) { #expect(option.arguments == arguments) }
@@ -87,6 +91,22 @@ struct QEMUPlanTests {
         #expect(
             plan(.kvm, vcpus: 2, tsc: 2_400_000, extra: ["debug", "a=b"])
                 == expected("kvm", cpu: "host", vcpus: 2, append: parameters))
+    }
+
+    @Test("disks come last, in their order, each with a socket of its own")
+    func disks() {
+        var plan = VMPlan(
+            name: "d", accelerator: .kvm, vcpus: 1, memoryMiB: 64, kernel: "/k", initramfs: "/i", kernelParameters: [],
+            tscKilohertz: nil, shareTag: "t", trees: [])
+        plan.disks = ["root", "disk-a"].map { .init(source: "/x,\($0)", readOnly: false, name: $0) }
+        #expect(
+            QEMUPlan(plan: plan).arguments.suffix(10) == [
+                "-chardev", "socket,id=disk0,fd=7", "-device",
+                "vhost-user-blk,chardev=disk0,num-queues=1,queue-size=128",
+                "-chardev", "socket,id=disk1,fd=8", "-device",
+                "vhost-user-blk,chardev=disk1,num-queues=1,queue-size=128",
+                "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+            ])
     }
 
     @Test("the whole command line with TCG")

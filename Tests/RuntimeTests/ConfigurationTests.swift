@@ -23,6 +23,7 @@ struct ConfigurationTests {
             default_memory_mib = 1024
             overhead_mib = 64
             kernel_parameters = ["debug", "a=b,c"]
+            allowed_images = ["/var/images/*.ext4", "/dev/vg/a"]
             boot_timeout_seconds = 5
             kvm_probe_milliseconds = 300
             """
@@ -38,6 +39,7 @@ struct ConfigurationTests {
         expected.defaultMemoryMiB = 1024
         expected.overheadMiB = 64
         expected.kernelParameters = ["debug", "a=b,c"]
+        expected.allowedImages = ["/var/images/*.ext4", "/dev/vg/a"]
         expected.bootTimeout = 5
         expected.probeTimeout = 300
         #expect(try parse(text) == expected)
@@ -47,6 +49,8 @@ struct ConfigurationTests {
     @Test(
         "a key that is not known, or a value that is not fit, is an error with its place",
         arguments: [
+            ("[guest]\nallowed_images = [\"a/*\"]", "guest.allowed_images must be a list of absolute paths"),
+            ("[guest]\nallowed_images = \"/a\"", "guest.allowed_images must be a list of absolute paths"),
             ("colour = 1", "unknown key colour"), ("[guest]\nvcpus = 1", "unknown key guest.vcpus"),
             ("[paths]\naccelerator = \"kvm\"", "unknown key paths.accelerator"),
             ("[paths]\nkernel = 1", "paths.kernel must be a string in quotes"),

@@ -109,6 +109,7 @@ struct ControlProtocolTests {
 struct LaunchRequestTests {
     static let sample: JSONValue = [
         "root": "/run/kvm-runtime", "id": "c1", "bundle": "/b", "rootfs": "/b/rootfs", "standIn": 77,
+        "disks": [["name": "root", "source": "/i", "format": "erofs", "target": "", "readOnly": true]],
         "cgroup": [
             "places": [
                 ["directory": "/d", "outside": "/o", "controllers": ["cpu"], "isUnified": false, "mount": "/m"]
@@ -146,7 +147,7 @@ struct LaunchRequestTests {
         guard case .object(let object) = Self.sample else { return }
         for member in object {
             // A list without entries may be left out.
-            if !["kernelParameters", "hypervisorParameters", "joins"].contains(member.key) {
+            if !["kernelParameters", "hypervisorParameters", "joins", "disks"].contains(member.key) {
                 let missing = #expect(throws: JSONFieldError.self) {
                     try LaunchRequest(decoding: changed(member.key, nil))
                 }

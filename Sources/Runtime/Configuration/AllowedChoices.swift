@@ -42,6 +42,8 @@ struct VMChoice: Equatable {
     init(_ spec: Spec, _ allowed: AllowedChoices) throws(RuntimeError) {
         if let vm = spec.vm { try take(vm, allowed) }
         for (name, value) in spec.annotations.sorted(by: { $0.key < $1.key }) where name.hasPrefix(Self.prefix) {
+            // Of disks, which are somebody else's (`DiskAnnotations`).
+            if name.hasPrefix(DiskAnnotations.rootPrefix) || name.hasPrefix(DiskAnnotations.diskPrefix) { continue }
             try take(String(name.dropFirst(Self.prefix.count)), value, "annotations[\"\(name)\"]", allowed)
         }
     }

@@ -24,6 +24,8 @@ public struct Configuration: Equatable, Sendable {
     /// MiB that a guest gets over its container's limit, instead of the measured overhead.
     public var overheadMiB: Int?
     public var kernelParameters: [String] = []
+    /// Patterns (fnmatch(3)) of the images on the host that annotations may name.
+    public var allowedImages: [String] = []
     /// Milliseconds in which KVM must have run the probe's guest code.
     public var probeTimeout = 200
     /// Seconds from the start of the machine until its agent must have called.
@@ -86,6 +88,7 @@ public struct Configuration: Equatable, Sendable {
         case "guest.kvm_probe_milliseconds": probeTimeout = try entry.integer(key, 20...60000)
         case "guest.device_poll_microseconds": pollMicroseconds = try entry.integer(key, Self.pollRange)
         case "guest.kernel_parameters": kernelParameters = try entry.words(key)
+        case "guest.allowed_images": allowedImages = try entry.patterns(key)
         case "files.rootfs_cache": rootfsCache = try Self.cache(key, entry)
         case "files.volume_cache": volumeCache = try Self.cache(key, entry)
         case "files.locks":
@@ -137,6 +140,14 @@ extension TOMLDocument.Entry {
     fileprivate func list(_ key: String) throws(TOMLError) -> [String] {
         guard case .strings(let list) = value, list.allSatisfy({ !$0.isEmpty && !$0.utf8.contains(0) }) else {
             throw TOMLError(line: line, message: "\(key) must be a list of strings")
+        }
+        return list
+    }
+
+    /// Of absolute paths.
+    fileprivate func patterns(_ key: String) throws(TOMLError) -> [String] {
+        guard case .strings(let list) = value, list.allSatisfy({ $0.hasPrefix("/") && !$0.utf8.contains(0) }) else {
+            throw TOMLError(line: line, message: "\(key) must be a list of absolute paths or patterns of them")
         }
         return list
     }

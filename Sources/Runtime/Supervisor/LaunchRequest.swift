@@ -18,6 +18,8 @@ struct LaunchRequest: Equatable, Sendable {
     var id: String
     var bundle: String
     var rootfs: String
+    /// Images that the container has as disks.
+    var disks: [ContainerDisk] = []
     /// The pid of the init's stand-in.
     var standIn = pid_t(0)
     /// The container's cgroup on the host; without places: there is none.
@@ -58,7 +60,7 @@ struct LaunchRequest: Equatable, Sendable {
     var json: JSONValue {
         [
             "root": .string(root), "id": .string(id), "bundle": .string(bundle), "rootfs": .string(rootfs),
-            "standIn": JSONValue(standIn), "cgroup": cgroup.json,
+            "disks": .array(disks.map(\.json)), "standIn": JSONValue(standIn), "cgroup": cgroup.json,
             "sandbox": .string(sandbox),
             "joins": .array(
                 joins.map { ["container": .string($0.container), "namespaces": JSONValue($0.namespaces)] }),
@@ -82,6 +84,7 @@ struct LaunchRequest: Equatable, Sendable {
         id = try fields["id"].string()
         bundle = try fields["bundle"].string()
         rootfs = try fields["rootfs"].string()
+        disks = try fields["disks"].list { cursor throws(JSONFieldError) in try ContainerDisk(decoding: cursor) }
         standIn = try fields["standIn"].int()
         cgroup = try HostCgroup(decoding: fields["cgroup"])
         sandbox = try fields["sandbox"].string()

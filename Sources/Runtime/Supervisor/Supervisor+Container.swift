@@ -62,10 +62,13 @@ extension Supervisor {
         if case .terminal(_, let rows, let columns) = stdio.plan {
             terminal = TerminalSize(rows: rows, columns: columns)
         }
-        let place = JailPlace(
-            rootfs: treePrefix + "rootfs", binds: Dictionary(binds, uniquingKeysWith: { first, _ in first }),
+        let rootDisk = request.disks.first(where: \.isRoot)
+        var place = JailPlace(
+            rootfs: rootDisk.map { JailDisk.source($0.name) } ?? treePrefix + "rootfs",
+            binds: Dictionary(binds, uniquingKeysWith: { first, _ in first }),
             sockets: Set(boundSockets.map(\.mount)), terminal: terminal,
             filter: try filter?.get())
+        place.disks = request.disks.filter { !$0.isRoot }.map { JailDisk(name: $0.name, target: $0.target) }
         do throws(SpecError) {
             var plan = try JailPlan(spec, in: place)
             if !plan.hooks.isEmpty { plan.state = hookState }
@@ -75,7 +78,7 @@ extension Supervisor {
                 cgroup: CgroupPath.names(cgroupsPath: spec.linux?.cgroupsPath ?? "", container: id.text),
                 settings: try CgroupSettings.of(spec.guestResources),
                 deviceFilter: DeviceFilter.program(spec.linux?.resources?.devices ?? []), watched: binds.map { $0.1 },
-                sockets: socketBinds, joins: request.joins,
+                sockets: socketBinds, joins: request.joins, disks: request.disks.map(\.guestDisk),
                 stdio: stdio.plan)
         } catch {
             throw RuntimeError("config.json: \(error)")

@@ -44,11 +44,15 @@ extension Supervisor {
     }
 
     var machinePlan: VMPlan {
-        let trees = [
-            VMPlan.SharedTree(
-                source: request.rootfs, name: treePrefix + "rootfs", readOnly: false, recursive: true,
-                cache: request.rootfsCache)
-        ]
+        // An image takes the place of the directory.
+        let trees =
+            request.disks.contains(where: \.isRoot)
+            ? []
+            : [
+                VMPlan.SharedTree(
+                    source: request.rootfs, name: treePrefix + "rootfs", readOnly: false, recursive: true,
+                    cache: request.rootfsCache)
+            ]
         let binds = sharedMounts.map { index, kind in
             let mount = spec.mounts[index]
             var tree = VMPlan.SharedTree(
@@ -66,7 +70,7 @@ extension Supervisor {
             name: id.text, accelerator: request.accelerated ? .kvm : .emulation, vcpus: request.vcpus,
             memoryMiB: request.memoryMiB, kernel: request.kernel, initramfs: request.initramfs,
             kernelParameters: request.kernelParameters, tscKilohertz: request.tscKilohertz, shareTag: "kvmfs",
-            trees: trees + binds, sharesFileLocks: request.sharesFileLocks,
+            trees: trees + binds, disks: request.disks.map(\.machineDisk), sharesFileLocks: request.sharesFileLocks,
             pollMicroseconds: request.pollMicroseconds)
         plan.hypervisorParameters = request.hypervisorParameters
         return plan

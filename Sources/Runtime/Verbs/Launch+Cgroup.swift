@@ -22,7 +22,7 @@ extension Launch {
         do throws(Errno) { try request.cgroup.enter() } catch {
             throw RuntimeError("joining the cgroup on the host: \(error)")
         }
-        let standIn = try makeStandIn(bundle, joins)
+        let standIn = try makeStandIn(bundle, request.disks, joins)
         request.standIn = standIn.pid
         do throws(RuntimeError) {
             let sandbox = try spawn(request, id, hasTerminal, standIn, bundle.spec)

@@ -75,7 +75,15 @@ struct Launch {
             assets: context.assets, accelerated: accelerated,
             tscKilohertz: accelerated ? nil : HostTSC.kilohertz())
         request.take(choice)
-        if let joined { try join(joined, &request, bundle.spec) }
+        request.disks = try ContainerDisk.all(of: bundle, context.configuration)
+        if let joined {
+            guard request.disks.isEmpty else {
+                throw RuntimeError(
+                    "a container that joins another's namespaces lives in the guest of \(joined.sandbox), which has no disks "
+                        + "for it: \(request.disks.map(\.source).joined(separator: ", "))")
+            }
+            try join(joined, &request, bundle.spec)
+        }
         request.followsLauncher = foreground
         request.removesAtExit = removesAtExit
         request.consoleSocket = options.consoleSocket != nil
@@ -124,11 +132,13 @@ struct Launch {
 
     /// The process that has the container's pid on the host.
     func makeStandIn(
-        _ bundle: Bundle, _ joins: [StandInProcess.Join]
+        _ bundle: Bundle, _ disks: [ContainerDisk], _ joins: [StandInProcess.Join]
     ) throws(RuntimeError) -> (pid: pid_t, channel: SharedDescriptor) {
         let spec = bundle.spec
         var standIn = StandInProcess(rootfs: bundle.rootfs)
-        standIn.trees = bundle.standInTrees
+        // What is on a disk is seen in the guest only.
+        standIn.trees =
+            bundle.standInTrees + disks.filter { !$0.isRoot }.map { .init(source: nil, target: $0.target) }
         standIn.joins = joins
         standIn.newNetwork = spec.linux?.namespaces.contains { $0.type == .network } ?? false
         standIn.hostname = spec.hostname

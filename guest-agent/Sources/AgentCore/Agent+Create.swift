@@ -15,8 +15,21 @@ extension Agent {
             try make(create, request: request)
             return nil
         } catch {
+            unmountDisks(of: create.container)
             return error
         }
+    }
+
+    private func mountDisks(_ create: CreateContainer) throws(Failure) {
+        for disk in create.disks {
+            try Disks.mount(disk)
+            disks[create.container, default: []].append(disk)
+            GuestConsole.trace("disk")
+        }
+    }
+
+    private func unmountDisks(of id: String) {
+        for disk in disks.removeValue(forKey: id) ?? [] { Disks.unmount(disk.name) }
     }
 
     private func make(_ create: CreateContainer, request: UInt32) throws(Failure) {
@@ -31,6 +44,7 @@ extension Agent {
             throw Failure(kind: .guest, message: "the plan could not be read: \(error)")
         }
         GuestConsole.trace("plan")
+        try mountDisks(create)
         try join(create.joins, plan)
         if !plan.hasMountNamespace { World.makeForSharing() }
         giveNetwork(plan)
@@ -113,6 +127,7 @@ extension Agent {
     private func gone(_ id: String, _ exit: ProcessExit?) {
         containers[id] = nil
         scanners.removeValue(forKey: id)?.stop()
+        unmountDisks(of: id)
         GuestConsole.trace("gone")
         if let exit { reply(.exited(exit), to: 0) }
     }

@@ -14,6 +14,8 @@ public final class Agent {
     var containers: [String: Container] = [:]
     /// Directories where shares are mounted, by their tags.
     var shares: [String: String] = [:]
+    /// Disks that are mounted, by their containers.
+    var disks: [String: [GuestDisk]] = [:]
     /// Looks after files that are watched; one a container with binds.
     var scanners: [String: WatchScanner] = [:]
     /// The next connection to a socket of the host's.

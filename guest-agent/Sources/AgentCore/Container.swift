@@ -207,12 +207,12 @@ final class Container {
         for process in processes.values { process.channels.close() }
         let exit = initial.exit(of: id, oomKilled: cgroup.oomKilled)
         processes = [:]
+        // With a mount namespace of its own its mounts went with it. A disk is let go of by its file system then.
+        if !plan.hasMountNamespace { umount2(plan.root, CInt(MNT_DETACH)) }
         // The host may end the machine as soon as it knows; it needn't wait for the tidying up.
         sync()
         callbacks.gone(exit)
         cgroup.remove()
-        // With a mount namespace of its own its mounts went with it.
-        if !plan.hasMountNamespace { umount2(plan.root, CInt(MNT_DETACH)) }
         rmdir(plan.root)
     }
 }

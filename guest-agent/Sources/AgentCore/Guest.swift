@@ -32,6 +32,7 @@ enum Guest {
         // From the first process: all but itself.
         _ = kill(-1, SIGKILL)
         waitForProcesses(atMostMilliseconds: 2000)
+        Disks.unmountAll()
         sync()
     }
 

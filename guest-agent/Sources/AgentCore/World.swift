@@ -18,7 +18,7 @@ enum World {
         GuestConsole.trace("mounts")
         mount("cgroup2", CgroupTree().root, hardened, "nsdelegate,memory_recursiveprot")
         GuestConsole.trace("cgroup2")
-        for name in ["", "/share", "/root", "/sockets"] { mkdir(directory + name, 0o711) }
+        for name in ["", "/share", "/root", "/sockets", "/disk"] { mkdir(directory + name, 0o711) }
         raiseLimits()
         for (parameter, value) in parameters { write(value, to: "/proc/sys/\(parameter)") }
         GuestConsole.trace("limits and parameters")

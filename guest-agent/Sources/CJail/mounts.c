@@ -34,8 +34,9 @@ int room_bind_fd(int source, int target, int recursive) {
 }
 
 // A path below the share; what the share holds may be symlinks, and none leads out of it.
+// With a slash in front it is below CJAIL_DISKS instead, where the agent has mounted the disks of the container.
 static int open_shared(const struct cjail_plan *plan, const char *path) {
-    int share = open(plan->share, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int share = open(*path == '/' ? CJAIL_DISKS : plan->share, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (share < 0) return -1;
     int fd = room_open(share, path, ROOM_NOTHING);
     room_close(share);

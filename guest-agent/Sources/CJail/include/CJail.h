@@ -31,6 +31,9 @@ enum cjail_op_kind {
     CJAIL_OP_GUEST_DEVICES, // nodes of all devices of the guest below target, where there are none
 };
 
+// Where disks are mounted in the guest, each under its serial number.
+#define CJAIL_DISKS "/run/kvm/disk"
+
 struct cjail_op {
     uint32_t kind;
     uint32_t option;      // 0 or 1; see the kinds
