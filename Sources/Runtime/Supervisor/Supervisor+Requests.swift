@@ -17,7 +17,8 @@ extension Supervisor {
     /// A signal that this process got is meant for the container; before that runs, it is meant for us.
     private func forward(_ signal: CInt) {
         if phase >= .created && phase < .exited {
-            agent?.send(.signal(SendSignal(process: ProcessName(id.text), signal: UInt8(signal), all: false))) { _ in }
+            let sent = InitSignals.translate(signal, for: spec.process, rootfs: request.rootfs)
+            agent?.send(.signal(SendSignal(process: ProcessName(id.text), signal: UInt8(sent), all: false))) { _ in }
         } else if phase < .created, [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(signal) {
             fail(RuntimeError("interrupted by \(Signals.name(of: signal))", exitCode: 128 + signal))
         }
@@ -66,7 +67,8 @@ extension Supervisor {
             guard phase >= .created, phase < .exited, let agent else {
                 return answer(.failed(message: "container not running", exitCode: 1, console: []))
             }
-            agent.send(.signal(SendSignal(process: ProcessName(id.text), signal: UInt8(signal), all: all))) { result in
+            let sent = all ? signal : InitSignals.translate(signal, for: spec.process, rootfs: request.rootfs)
+            agent.send(.signal(SendSignal(process: ProcessName(id.text), signal: UInt8(sent), all: all))) { result in
                 answer(ControlEvent(agentAnswer: result))
             }
         case .freeze(let frozen): freeze(frozen, answer)

@@ -87,9 +87,7 @@ final class Container {
         do throws(Errno) {
             let channels = try Channels(loop, exec.stdio)
             let pidfd = FileDescriptor(owning: try once { clinux_pidfd_open(initial.pid, 0) })
-            let child = try JailChild(
-                plan, beside: self.plan, init: pidfd.raw, stdin: channels.ends[0]?.raw,
-                stdout: channels.ends[1]?.raw, stderr: channels.ends[2]?.raw, cgroup: directory.raw)
+            let child = try make(plan, beside: pidfd, channels)
             let process = try ContainedProcess(
                 number, request: request, child: child, channels: channels, startsAtOnce: true, loop: loop,
                 callbacks: .init(
@@ -104,6 +102,22 @@ final class Container {
         } catch {
             return Failure(kind: .guest, message: "making process \(number): \(error.words)")
         }
+    }
+
+    /// The child of an exec, in the container's cgroup; where that takes no processes, because the container has made cgroups
+    /// below it and handed them its controllers (systemd does), in that of its init, as with runc.
+    private func make(
+        _ plan: FlatPlan, beside pidfd: borrowing FileDescriptor, _ channels: Channels
+    ) throws(Errno) -> JailChild {
+        func make(_ cgroup: CInt) throws(Errno) -> JailChild {
+            try JailChild(
+                plan, beside: self.plan, init: pidfd.raw, stdin: channels.ends[0]?.raw,
+                stdout: channels.ends[1]?.raw, stderr: channels.ends[2]?.raw, cgroup: cgroup)
+        }
+        do throws(Errno) { return try make(directory.raw) } catch .busy {
+            guard let initial, let place = try cgroup.group(of: initial.pid) else { throw .busy }
+            return try make(place.raw)
+        } catch { throw error }
     }
 
     private var notRunning: Failure { Failure(kind: .state, message: "container \(id) is not running") }

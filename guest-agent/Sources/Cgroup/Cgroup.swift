@@ -16,6 +16,21 @@ public struct Cgroup: Sendable {
     /// The directory, for clone3(2) to make a process in.
     public func directory() throws(Errno) -> FileDescriptor { try FileDescriptor.directory(path) }
 
+    /// The directory of the cgroup that a process of it is in, which may be one below it; nil: it is in none.
+    public func group(of pid: pid_t) throws(Errno) -> FileDescriptor? {
+        let text = String(decoding: try File.readStart("/proc/\(pid)/cgroup", count: 4096), as: UTF8.self)
+        guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix("0::/") }) else { return nil }
+        // The hierarchy's root is where this one's path begins.
+        var root = path
+        for _ in 0..<depth {
+            guard let slash = root.lastIndex(of: "/") else { return nil }
+            root = String(root[..<slash])
+        }
+        let place = root + line.dropFirst(3)
+        guard place == path || place.hasPrefix(path + "/") else { return nil }
+        return try FileDescriptor.directory(place)
+    }
+
     /// Writes limits. The setting that failed is in the error.
     public func apply(_ settings: [CgroupSetting]) throws(CgroupError) {
         for setting in settings {
