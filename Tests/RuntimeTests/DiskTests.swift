@@ -13,7 +13,9 @@ struct DiskAnnotationTests {
 
     @Test("what changes what is done is said by `features`")
     func features() {
-        #expect(Features.current.steeringAnnotations == [DiskAnnotations.rootPrefix, DiskAnnotations.diskPrefix])
+        #expect(Features.current.steeringAnnotations == [VMChoice.prefix])
+        #expect(
+            [DiskAnnotations.rootPrefix, DiskAnnotations.diskPrefix].allSatisfy { $0.hasPrefix(VMChoice.prefix) })
     }
 
     @Test func nothingAsked() throws {

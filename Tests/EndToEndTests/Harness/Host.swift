@@ -39,6 +39,11 @@ final class Host {
     }
 
     private func leave(_ sourceLocation: SourceLocation) {
+        // One that left its container behind has written its last, and may not have been seen to end.
+        _ = eventually(within: 2) {
+            for running in started where running.isRunning { try? running.look() }
+            return !started.contains { $0.isRunning }
+        }
         for running in started where running.isRunning {
             Issue.record(
                 "a command of the test still runs: \(Leaks.command(of: running.pid))", sourceLocation: sourceLocation)
