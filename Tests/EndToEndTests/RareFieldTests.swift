@@ -125,6 +125,27 @@ extension EndToEnd {
             #expect(found.contains { $0.contains("/data/new: Read-only file system") }, "\(found)")
         }
 
+        @Test func hardwareOfTheMachine() throws {
+            try Host.use { host in
+                try host.configure(
+                    "[vm]\nhardware = true\nkernels = [\"\(Build.kernel)\"]\ninitrds = [\"\(Build.initramfs)\"]\n")
+                let script = "nproc; awk '/^MemTotal/ { print ($2 > 180000 && $2 < 210000) }' /proc/meminfo"
+                let outcome = try host.run(script) {
+                    $0.set(
+                        "vm",
+                        [
+                            "kernel": ["path": .string(Build.kernel), "initrd": .string(Build.initramfs)],
+                            "hwConfig": ["vcpus": 1, "memory": .integer(200 << 20)],
+                        ])
+                }
+                #expect(outcome.lines == ["1", "1"], "\(outcome)")
+                let elsewhere = try host.run(script) {
+                    $0.set("vm", ["kernel": ["path": .string(Build.kernel), "initrd": "/etc/passwd"]])
+                }
+                #expect(elsewhere.code == 1 && elsewhere.err.contains("vm.kernel.initrd"), "\(elsewhere)")
+            }
+        }
+
         /// "Runtimes MUST ignore consoleSize if terminal is false or unset."
         @Test func consoleSizeWithoutATerminal() throws {
             let found = try lines("echo here") { $0.set("process.consoleSize", ["height": 24, "width": 80]) }
