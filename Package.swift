@@ -94,7 +94,7 @@ let package = Package(
             name: "FuzzTargets",
             dependencies: [
                 "VhostUser", "VirtioVsock", "VirtioFS", "VirtioBlock", "Virtio", "GuestMemory", "FileCalls", "VMMWire",
-                "AgentProtocol", "OCISpec", "JSON", "LinuxSys", "CLinux",
+                "AgentProtocol", "OCISpec", "JailCompiler", "JSON", "LinuxSys", "CLinux",
             ], path: "Tests/FuzzTargets",
             swiftSettings: strict + [.unsafeFlags(["-O"], .when(configuration: .debug))]),
         .executableTarget(
@@ -120,6 +120,6 @@ let package = Package(
         tests("StateStoreTests", ["StateStore", "OCISpec", "LinuxSys"]),
         tests("DBusTests", ["DBus", "LinuxSys"]),
         tests("RuntimeTests", ["Runtime", "DBus", "KVM", "OCISpec", "AgentProtocol", "LinuxSys", "JSON"]),
-        tests("EndToEndTests", ["LinuxSys", "Spawn", "JSON"]),
+        tests("EndToEndTests", ["LinuxSys", "Spawn", "JSON", "OCISpec", "JailCompiler"]),
     ]
 )

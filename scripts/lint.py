@@ -73,7 +73,7 @@ ARROWS: dict[str, set[str]] = {
     # Tests that are no test targets: what libFuzzer and the unit tests run.
     "FuzzTargets": {
         "VhostUser", "VirtioVsock", "VirtioFS", "VirtioBlock", "Virtio", "GuestMemory", "FileCalls", "VMMWire",
-        "AgentProtocol", "OCISpec", "JSON", "LinuxSys", "CLinux",
+        "AgentProtocol", "OCISpec", "JailCompiler", "JSON", "LinuxSys", "CLinux",
     },
     "kvm-fuzz": {"FuzzTargets", "LinuxSys"},
     # The guest.

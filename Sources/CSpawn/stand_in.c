@@ -88,7 +88,8 @@ static int attach_trees(const struct cspawn_stand_in *request, int root, const i
         if (mount < 0) return -1;
         if (tree->source && tree->read_only) {
             struct mount_attributes readonly = {.set = ATTR_RDONLY};
-            if (syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH, &readonly, sizeof readonly) < 0) return -1;
+            unsigned flags = AT_EMPTY_PATH | (tree->recursive ? AT_RECURSIVE : 0);
+            if (syscall(SYS_mount_setattr, mount, "", flags, &readonly, sizeof readonly) < 0) return -1;
         }
         if (attach_at(root, mount, tree->target) < 0) return -1;
         close(mount);

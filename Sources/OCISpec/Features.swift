@@ -66,7 +66,8 @@ public struct Features: Equatable, Sendable {
                 "operators": JSONValue(Linux.Seccomp.Comparison.names),
                 "archs": JSONValue(Linux.Seccomp.architectureNames.keys.sorted()),
                 "knownFlags": JSONValue(Linux.Seccomp.flagNumbers.keys.sorted()),
-                "supportedFlags": JSONValue(Linux.Seccomp.flagNumbers.keys.sorted()),
+                "supportedFlags": JSONValue(
+                    Linux.Seccomp.flagNumbers.keys.sorted().filter { $0 != Linux.Seccomp.flagOfListeners }),
             ],
             "apparmor": ["enabled": .bool(apparmor)],
             "selinux": ["enabled": .bool(selinux)],

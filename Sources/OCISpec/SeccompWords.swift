@@ -33,6 +33,9 @@ extension Linux.Seccomp {
         "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 32,
     ]
 
+    /// Refused: it is about a listener of notifications, and the kernel takes it with none.
+    static let flagOfListeners = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
+
     /// libseccomp's names of architectures, by those of the specification.
     public static let architectureNames: [String: String] = [
         "SCMP_ARCH_X86": "x86", "SCMP_ARCH_X86_64": "x86_64", "SCMP_ARCH_X32": "x32", "SCMP_ARCH_ARM": "arm",
@@ -45,8 +48,10 @@ extension Linux.Seccomp {
 
     /// A number of errno, where nothing is said: EPERM.
     public static let defaultErrno: UInt = 1
-    /// The largest that the kernel knows.
-    static let largestErrno: UInt = 4095
+    /// The largest that libseccomp takes; the kernel would take one more.
+    static let largestErrno: UInt = 4094
+    /// What a tracer is told has 16 bits.
+    static let largestTraceData: UInt = 65535
 
     func validate(path: String) throws(SpecError) {
         guard isEnabled else { return }
@@ -54,8 +59,13 @@ extension Linux.Seccomp {
         for (index, name) in architectures.enumerated() where Self.architectureNames[name] == nil {
             throw Check.fail("\(path).architectures[\(index)]", "unknown architecture \(Check.quoted(name))")
         }
-        for (index, name) in (flags ?? []).enumerated() where Self.flagNumbers[name] == nil {
-            throw Check.fail("\(path).flags[\(index)]", "unknown flag \(Check.quoted(name))")
+        for (index, name) in (flags ?? []).enumerated() {
+            guard Self.flagNumbers[name] != nil else {
+                throw Check.fail("\(path).flags[\(index)]", "unknown flag \(Check.quoted(name))")
+            }
+            guard name != Self.flagOfListeners else {
+                throw Check.fail("\(path).flags[\(index)]", "\(name) is not supported: it needs a listener")
+            }
         }
         for (index, call) in syscalls.enumerated() {
             let path = "\(path).syscalls[\(index)]"
@@ -80,6 +90,7 @@ extension Linux.Seccomp {
         guard let errno else { return }
         // With other actions it says nothing, as with runc.
         guard action == .errno || action == .trace else { return }
-        guard errno <= largestErrno else { throw Check.fail(errnoPath, "must be at most \(largestErrno)") }
+        let largest = action == .errno ? largestErrno : largestTraceData
+        guard errno <= largest else { throw Check.fail(errnoPath, "must be at most \(largest)") }
     }
 }

@@ -1,7 +1,8 @@
 import JSON
+import JailCompiler
 import OCISpec
 
-/// A config.json: parsed, decoded, judged, written and read again.
+/// A config.json: parsed, decoded, judged, written and read again; and, if it is valid, compiled into what the guest gets.
 @Sendable func spec(_ input: [UInt8]) -> String? {
     let value: JSONValue
     do throws(JSONError) {
@@ -21,10 +22,22 @@ import OCISpec
         if again != spec { return "a decoded configuration is another one when it was written and read" }
         _ = spec.refusals()
         try spec.validate()
+        try compile(spec)
     } catch {
         if !isPrintable(error.description) { return "an error's text can't be printed: \(error.description)" }
     }
     return nil
+}
+
+private func compile(_ spec: Spec) throws(SpecError) {
+    let filter = try spec.linux?.seccomp.flatMap { seccomp throws(SpecError) in try SeccompFilter(seccomp) }
+    if let resources = spec.linux?.resources {
+        _ = try CgroupSettings.of(resources)
+        _ = DeviceFilter.program(resources.devices)
+    }
+    // As if every bind had a source.
+    let binds = Dictionary(uniqueKeysWithValues: spec.mounts.indices.map { ($0, "mount\($0)") })
+    _ = try JailPlan(spec, in: JailPlace(rootfs: "rootfs", binds: binds, filter: filter))
 }
 
 private func isPrintable(_ text: String) -> Bool {

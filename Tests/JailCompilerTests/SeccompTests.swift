@@ -118,12 +118,16 @@ private struct Machine {
             ),
             (#"{"defaultAction":"SCMP_ACT_ALLOW","flags":["F"]}"#, "linux.seccomp.flags[0]: unknown flag"),
             (
+                #"{"defaultAction":"SCMP_ACT_ALLOW","flags":["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]}"#,
+                "linux.seccomp.flags[0]: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is not supported"
+            ),
+            (
                 #"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":[],"action":"SCMP_ACT_KILL"}]}"#,
                 "linux.seccomp.syscalls[0].names: is empty"
             ),
             (
-                #"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["x"],"action":"SCMP_ACT_ERRNO","errnoRet":4096}]}"#,
-                "linux.seccomp.syscalls[0].errnoRet: must be at most 4095"
+                #"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["x"],"action":"SCMP_ACT_ERRNO","errnoRet":4095}]}"#,
+                "linux.seccomp.syscalls[0].errnoRet: must be at most 4094"
             ),
             (
                 #"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["x"],"action":"SCMP_ACT_KILL","#

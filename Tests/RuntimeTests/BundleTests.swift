@@ -130,6 +130,16 @@ struct BundleTests {
         }
     }
 
+    @Test(
+        "what is read-only for the guest is for the device that serves it too",
+        arguments: [
+            (["rbind", "ro"], true), (["bind", "rro"], true), (["rbind", "rro", "rw"], true), (["bind", "rw"], false),
+            (["rbind", "rro", "rrw"], false), (["rbind", "ro", "rrw"], false), (["bind", "ro", "rw"], false),
+        ] as [([String], Bool)])
+    func readOnly(options: [String], isReadOnly: Bool) {
+        #expect(Mount(destination: "/a", source: "/b", options: options).isReadOnly == isReadOnly)
+    }
+
     @Test("a bind's source must be a directory or a file of the host")
     func binds() throws {
         let mounts = """

@@ -44,9 +44,13 @@ extension ControlEvent {
 }
 
 extension Mount {
-    /// Whether a bind is read-only, so that the host need not trust the guest with it. As with runc, what is mounted below
-    /// the source is not.
-    var isReadOnly: Bool { parsedOptions.setFlags.contains(.readOnly) }
+    /// Whether a bind is read-only ("ro", "rro"), so that the host need not trust the guest with it. On the host it then
+    /// is with all that is mounted below the source.
+    var isReadOnly: Bool {
+        let options = parsedOptions
+        if options.recursiveSet.contains(.readOnly) { return true }
+        return options.setFlags.contains(.readOnly) && !options.recursiveClear.contains(.readOnly)
+    }
 
     /// Whether a bind takes along what is mounted below its source.
     var isRecursive: Bool { parsedOptions.setFlags.contains(.recursive) }
