@@ -63,6 +63,27 @@ extension EndToEnd {
             }
         }
 
+        @Test("a quota is there after `create`, and what `update` makes of it stays after `start`")
+        func quotaOfCreated() throws {
+            try Host.use { host in
+                let path = "/kvm-runtime-tests/\(host.id)"
+                let bundle = try host.bundle("sleep 100") {
+                    $0.set("linux.cgroupsPath", .string(path))
+                    $0.set("linux.resources.cpu", ["quota": 150_000, "period": 200_000])
+                }
+                let create = try host.start(["create", "--bundle", bundle.path, host.id])
+                let created = try create.finish(readingToTheEnd: false)
+                #expect(created.code == 0, "\(created.err)")
+                #expect(try CgroupFacts.holds(path, "cpu.cfs_quota_us 150000", "cpu.max 150000 200000"))
+                #expect(try CgroupFacts.holds(path, "cpu.cfs_period_us 200000", "cpu.max 150000 200000"))
+                #expect(try host.command("update", "--cpu-quota", "180000", host.id).code == 0)
+                #expect(try host.command("start", host.id).code == 0)
+                #expect(try CgroupFacts.holds(path, "cpu.cfs_quota_us 180000", "cpu.max 180000 200000"))
+                #expect(try host.command("delete", "--force", host.id).code == 0)
+                for mount in SystemdLab.mounts { rmdir(mount.directory + "/kvm-runtime-tests") }
+            }
+        }
+
         @Test func deleteByForceLeavesNone() throws {
             try Host.use { host in
                 let bundle = try host.bundle("echo ready; sleep 100")

@@ -29,6 +29,23 @@ extension EndToEnd {
             }
         }
 
+        @Test("a filter that knows faccessat(2) and not faccessat2(2) does not hide the program")
+        func olderThanTheAgent() throws {
+            try Host.use { host in
+                let bundle = try host.bundle("echo found") {
+                    $0.set(
+                        "linux.seccomp",
+                        [
+                            "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
+                            "syscalls": [["names": ["faccessat2"], "action": "SCMP_ACT_ERRNO"]],
+                        ])
+                    $0.set("process.noNewPrivileges", false)
+                }
+                let outcome = try host.run(bundle)
+                #expect(outcome.out == "found\n" && outcome.code == 0, "\(outcome)")
+            }
+        }
+
         @Test func exec() throws {
             try Host.use { host in
                 let bundle = try host.bundle("echo ready; trap 'exit 0' TERM; while :; do sleep 0.1; done") {

@@ -60,7 +60,7 @@ struct HostLimits: Equatable {
         return settings
     }
 
-    /// The quota holds from the program's start on: a guest that boots is not yet the container.
+    /// The quota holds once the container is made: a guest that boots is not yet the container.
     var quotaSettings: [HostSetting] {
         guard let quota else { return [] }
         let period = period ?? 100_000

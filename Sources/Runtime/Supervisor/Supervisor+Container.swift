@@ -136,6 +136,9 @@ extension Supervisor {
 
     func containerReady() {
         guard phase == .creating else { return }
+        // Who made it with `create` reads the quota, and may change it before `start`.
+        if !request.followsLauncher { limitProcessorTime() }
+        guard phase == .creating else { return }
         phase = .created
         record.processes = Dictionary(
             (machine?.processes ?? []).map { ($0.name, $0.pid) }, uniquingKeysWith: { first, _ in first })
@@ -170,7 +173,8 @@ extension Supervisor {
         case .success(.done):
             timeline.mark(.processStarted)
             phase = .running
-            limitProcessorTime()
+            // With `run` nobody could see it before, and the program is loaded without it.
+            if request.followsLauncher { limitProcessorTime() }
             updateRecord(.running)
             // Containers that end at once needn't pay for the idleness of others.
             loop.after(milliseconds: 300) { ProcessControl.releaseCodePages() }

@@ -162,7 +162,9 @@ static int executable(const char *path) {
     if (stat(path, &status) < 0) return -1;
     if (S_ISDIR(status.st_mode)) return room_fail(EISDIR);
     if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0) return 0;
-    return errno == ENOSYS && status.st_mode & 0111 ? 0 : -1;
+    // EPERM is the answer of a filter that is older than faccessat2(2); what may really not be executed is EACCES.
+    if (errno != ENOSYS && errno != EPERM) return -1;
+    return status.st_mode & 0111 ? 0 : room_fail(EACCES);
 }
 
 const char *room_find_program(const struct cjail_plan *plan, char *buffer) {
