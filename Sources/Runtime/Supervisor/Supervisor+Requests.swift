@@ -17,7 +17,8 @@ extension Supervisor {
     /// A signal that this process got is meant for the container; before that runs, it is meant for us.
     private func forward(_ signal: CInt) {
         if phase >= .created && phase < .exited {
-            let sent = InitSignals.translate(signal, for: spec.process, rootfs: request.rootfs)
+            let sent = InitSignals.translate(
+                signal, for: spec.process, rootfs: self.request.rootfs)
             agent?.send(.signal(SendSignal(process: ProcessName(id.text), signal: UInt8(sent), all: false))) { _ in }
         } else if phase < .created, [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(signal) {
             fail(RuntimeError("interrupted by \(Signals.name(of: signal))", exitCode: 128 + signal))
@@ -67,7 +68,11 @@ extension Supervisor {
             guard phase >= .created, phase < .exited, let agent else {
                 return answer(.failed(message: "container not running", exitCode: 1, console: []))
             }
-            let sent = all ? signal : InitSignals.translate(signal, for: spec.process, rootfs: request.rootfs)
+            let sent =
+                all
+                ? signal
+                : InitSignals.translate(
+                    signal, for: spec.process, rootfs: self.request.rootfs)
             agent.send(.signal(SendSignal(process: ProcessName(id.text), signal: UInt8(sent), all: all))) { result in
                 answer(ControlEvent(agentAnswer: result))
             }
