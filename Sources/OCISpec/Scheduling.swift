@@ -56,19 +56,20 @@ extension Process.IOPriority {
 public enum NumberList {
     /// More than any kernel has.
     static let most = 8192
+    /// Bytes: the kernel takes a page.
+    static let longest = 4096
 
-    /// nil: it is no such list.
-    public static func numbers(in list: String) -> [Int]? {
-        var numbers: [Int] = []
-        for range in list.split(separator: ",", omittingEmptySubsequences: false) {
-            let ends = range.split(separator: "-", omittingEmptySubsequences: false).map { part in
-                Int(part.drop { $0 == " " }.prefix { $0 != " " })
-            }
-            guard (1...2).contains(ends.count), let first = ends[0], let last = ends[ends.count - 1], first >= 0,
-                first <= last, last < most
+    /// Those numbers; nil when it is no such list.
+    public static func numbers(in list: String) -> Set<Int>? {
+        guard list.utf8.count <= longest else { return nil }
+        var seen = Set<Int>()
+        for part in list.split(whereSeparator: { $0 == "," || $0 == " " }) {
+            let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
+            guard let first = ends.first ?? nil, let last = ends.last ?? nil, ends.count <= 2, first >= 0,
+                last >= first, last < most
             else { return nil }
-            numbers += first...last
+            seen.formUnion(first...last)
         }
-        return numbers
+        return seen.isEmpty ? nil : seen
     }
 }

@@ -49,19 +49,5 @@ public struct GuestSize: Equatable, Sendable {
 
 enum CPUSet {
     /// How many CPUs a list such as "0-3,7" names; nil when it is no list.
-    static func count(_ list: String) -> Int? { numbers(list)?.count }
-
-    /// Those CPUs; nil when it is no list.
-    static func numbers(_ list: String) -> Set<Int>? {
-        var seen = Set<Int>()
-        for part in list.split(whereSeparator: { $0 == "," || $0 == " " }) {
-            let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
-            guard let first = ends.first ?? nil, let last = ends.last ?? nil, ends.count <= 2, first >= 0,
-                last >= first,
-                last < 8192
-            else { return nil }
-            seen.formUnion(first...last)
-        }
-        return seen.isEmpty ? nil : seen
-    }
+    static func count(_ list: String) -> Int? { NumberList.numbers(in: list)?.count }
 }

@@ -1,5 +1,6 @@
 import DBus
 import JailCompiler
+import OCISpec
 
 /// A property of a unit of systemd's.
 struct UnitProperty: Equatable {
@@ -68,7 +69,7 @@ extension HostLimits {
 extension CPUSet {
     /// A list such as "0-3,7" as systemd takes it: bits in bytes, the lowest first; nil when it is empty or no list.
     static func bits(_ list: String) -> DBusValue? {
-        guard let numbers = numbers(list), let last = numbers.max() else { return nil }
+        guard let numbers = NumberList.numbers(in: list), let last = numbers.max() else { return nil }
         var bytes = [UInt8](repeating: 0, count: last / 8 + 1)
         for number in numbers { bytes[number / 8] |= 1 << (number % 8) }
         return .array("y", bytes.map(DBusValue.byte))

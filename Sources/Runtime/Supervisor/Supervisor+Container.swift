@@ -71,13 +71,18 @@ extension Supervisor {
         place.disks = request.disks.filter { !$0.isRoot }.map { JailDisk(name: $0.name, target: $0.target) }
         do throws(SpecError) {
             var plan = try JailPlan(spec, in: place)
+            let devices = DeviceFilter.program(spec.linux?.resources?.devices ?? [])
+            guard devices.count <= WireLimit.deviceFilter else {
+                throw SpecError(
+                    path: "linux.resources.devices", message: "has more rules than a program for the guest can hold")
+            }
             if !plan.hooks.isEmpty { plan.state = hookState }
             self.plan = plan
             return CreateContainer(
                 container: id.text, plan: plan.encoded, shareTag: "kvmfs",
                 cgroup: CgroupPath.names(cgroupsPath: spec.linux?.cgroupsPath ?? "", container: id.text),
                 settings: try CgroupSettings.of(spec.guestResources),
-                deviceFilter: DeviceFilter.program(spec.linux?.resources?.devices ?? []), watched: binds.map { $0.1 },
+                deviceFilter: devices, watched: binds.map { $0.1 },
                 sockets: socketBinds, joins: request.joins, disks: request.disks.map(\.guestDisk),
                 stdio: stdio.plan)
         } catch {

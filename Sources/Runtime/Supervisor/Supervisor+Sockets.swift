@@ -20,23 +20,30 @@ extension Supervisor {
             _ = tellMember(opened.container, .socketOpened(opened))
             return
         }
+        // A guest that opens more than its agent would gets no answer, and no descriptor of ours.
+        guard carried.count < Self.mostConnections, carried[opened.stream] == nil else { return }
+        let connection = CarriedConnection()
+        carried[opened.stream] = connection
         let path = boundSockets.first { $0.mount == Int(opened.mount) }?.source
         // One that can't be reached is closed at the other end too: the stream comes, and goes at once.
         var local: SharedDescriptor?
-        if let path, carried.count < Self.mostConnections {
-            local = try? SharedDescriptor(Sockets.connectNow(to: path))
-        }
+        if let path { local = try? SharedDescriptor(Sockets.connectNow(to: path)) }
         let dialer = dialer ?? StreamDialer(loop: loop, directory: directory)
         self.dialer = dialer
         dialer.open(stream: opened.stream) { [weak self] result in
-            guard let self, let local, case .success(let remote) = result else { return }
-            do throws(Errno) { try carry(opened.stream, local, remote) } catch { carried[opened.stream] = nil }
+            guard let self else { return }
+            do throws(Errno) {
+                guard let local, case .success(let remote) = result else { throw .connectionRefused }
+                try carry(connection, opened.stream, local, remote)
+            } catch {
+                carried[opened.stream] = nil
+            }
         }
     }
 
-    private func carry(_ stream: UInt32, _ local: SharedDescriptor, _ remote: SharedDescriptor) throws(Errno) {
-        let connection = CarriedConnection()
-        carried[stream] = connection
+    private func carry(
+        _ connection: CarriedConnection, _ stream: UInt32, _ local: SharedDescriptor, _ remote: SharedDescriptor
+    ) throws(Errno) {
         func relay(_ source: SharedDescriptor, _ sink: SharedDescriptor) throws(Errno) -> Relay {
             try Relay(
                 loop: loop, from: Endpoint(own: source.descriptor.duplicate()),

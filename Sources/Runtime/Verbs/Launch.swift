@@ -115,7 +115,8 @@ struct Launch {
     private func join(
         _ joined: JoinedNamespaces, _ request: inout LaunchRequest, _ spec: Spec
     ) throws(RuntimeError) {
-        guard spec.linux?.resources?.blockIO == nil else {
+        // Docker says {} where it says nothing.
+        guard (spec.linux?.resources?.blockIO?.json ?? .object(JSONObject())) == .object(JSONObject()) else {
             throw RuntimeError(
                 "linux.resources.blockIO is not supported in the guest of another container: the limits of devices are the "
                     + "guest's as a whole")

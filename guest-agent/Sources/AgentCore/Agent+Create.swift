@@ -62,6 +62,8 @@ extension Agent {
             let callbacks = Container.Callbacks(
                 answer: { [self] in answered($1, to: $0) }, tell: { [self] in reply($0, to: 0) },
                 gone: { [self] in gone(id, $0) })
+            // What listens must not outlive a container that was not to be.
+            defer { if containers[id] == nil { relays.close() } }
             let container = try Container(
                 request, id: id, plan: plan, channels: channels, sockets: relays, cgroup: cgroup, loop: loop,
                 callbacks: callbacks)
