@@ -21,6 +21,8 @@ public struct CreateContainer: Equatable, Sendable {
     /// Disks of the machine's that are mounted for it.
     public var disks: [GuestDisk]
     public var stdio: Stdio
+    /// Descriptors of its init from 3 on.
+    public var passed: [PassedDescriptor]
 
     /// Of more containers nobody takes namespaces: there are not so many kinds.
     public static let mostJoins = 16
@@ -28,7 +30,8 @@ public struct CreateContainer: Equatable, Sendable {
     public init(
         container: String, plan: [UInt8], shareTag: String, cgroup: [String], settings: [CgroupSetting] = [],
         deviceFilter: [UInt8] = [], watched: [String] = [], sockets: [SocketBind] = [],
-        joins: [NamespaceJoin] = [], disks: [GuestDisk] = [], stdio: Stdio
+        joins: [NamespaceJoin] = [], disks: [GuestDisk] = [], stdio: Stdio,
+        passed: [PassedDescriptor] = []
     ) {
         self.container = container
         self.plan = plan
@@ -41,6 +44,7 @@ public struct CreateContainer: Equatable, Sendable {
         self.joins = joins
         self.disks = disks
         self.stdio = stdio
+        self.passed = passed
     }
 
     func write(to writer: inout WireWriter) {
@@ -58,6 +62,7 @@ public struct CreateContainer: Equatable, Sendable {
         writer.put(UInt32(truncatingIfNeeded: disks.count))
         for disk in disks { disk.write(to: &writer) }
         stdio.write(to: &writer)
+        writer.put(passed)
     }
 
     init(from reader: inout WireReader) throws(WireError) {
@@ -79,5 +84,6 @@ public struct CreateContainer: Equatable, Sendable {
             disks.append(try GuestDisk(from: &reader))
         }
         stdio = try Stdio(from: &reader)
+        passed = try reader.passed()
     }
 }

@@ -26,23 +26,40 @@ public struct ExecProcess: Equatable, Sendable {
     /// A plan (see `CreateContainer`) of which only the process counts.
     public var plan: [UInt8]
     public var stdio: Stdio
+    /// Descriptors from 3 on.
+    public var passed: [PassedDescriptor]
+    /// The cgroup below the container's own that it is to be in, the names of its directories, outermost first; none: the
+    /// container's own.
+    public var cgroup: [String]
 
-    public init(process: ProcessName, plan: [UInt8], stdio: Stdio) {
+    public init(
+        process: ProcessName, plan: [UInt8], stdio: Stdio, passed: [PassedDescriptor] = [], cgroup: [String] = []
+    ) {
         self.process = process
         self.plan = plan
         self.stdio = stdio
+        self.passed = passed
+        self.cgroup = cgroup
     }
 
     func write(to writer: inout WireWriter) {
         process.write(to: &writer)
         writer.put(plan)
         stdio.write(to: &writer)
+        writer.put(passed)
+        writer.put(cgroup)
     }
 
     init(from reader: inout WireReader) throws(WireError) {
         process = try ProcessName(from: &reader)
         plan = try reader.bytes("plan", limit: WireLimit.plan)
         stdio = try Stdio(from: &reader)
+        passed = try reader.passed()
+        cgroup = try reader.texts("cgroup")
+        // It must not lead out of the container's own.
+        guard !cgroup.contains(where: { ["", ".", ".."].contains($0) || $0.utf8.contains(UInt8(ascii: "/")) }) else {
+            throw .badValue(field: "cgroup")
+        }
     }
 }
 

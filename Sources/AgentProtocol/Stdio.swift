@@ -5,8 +5,14 @@ public struct StdioStreams: Equatable, Sendable {
     public var stderr: UInt32 { stdin &+ 2 }
     public var terminal: UInt32 { stdin &+ 3 }
 
+    /// Streams that a process can have.
+    public static let perProcess: UInt32 = 64
+
     /// Of the process with this number.
-    public init(process: UInt32) { stdin = process &* 4 }
+    public init(process: UInt32) { stdin = process &* Self.perProcess }
+
+    /// The stream of what is handed over as descriptor 3 + `index`; `index` is below `PassedDescriptor.most`.
+    public func passed(_ index: Int) -> UInt32 { stdin &+ 4 &+ UInt32(truncatingIfNeeded: index) }
 }
 
 /// The channels of a container process. A channel that is nil is /dev/null inside.

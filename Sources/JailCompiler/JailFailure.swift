@@ -16,6 +16,7 @@ extension JailPlan {
         case .pivot: return .container("pivot_root: \(error.words)")
         case .terminal:
             return .container("the terminal could not be made (is a devpts mounted on /dev/pts?): \(error.words)")
+        case .stdio where index > 0: return .container("--preserve-fds: descriptor \(index): \(error.words)")
         case .stdio: return .container("standard input, output and error: \(error.words)")
         case .limits:
             let type = process.limits.indices.contains(index) ? process.limits[index].resource : -1

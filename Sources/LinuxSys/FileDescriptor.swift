@@ -42,6 +42,9 @@ public struct FileDescriptor: ~Copyable, Sendable {
     /// A descriptor that stands for whatever is at the path and does not open it (O_PATH).
     public static func reference(_ path: String) throws(Errno) -> FileDescriptor { try open(path, CInt(CLINUX_O_PATH)) }
 
+    /// The flag of such a descriptor, as F_GETFL tells it.
+    public static var pathOnly: CInt { CInt(CLINUX_O_PATH) }
+
     public func setNonBlocking(_ on: Bool = true) throws(Errno) {
         let flags = try once { clinux_fcntl(raw, F_GETFL, 0) }
         _ = try once { clinux_fcntl(raw, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) }

@@ -18,7 +18,7 @@ struct BundleOptions: ParsableArguments {
 
     @Option(
         name: .customLong("preserve-fds"),
-        help: ArgumentHelp("Refused if not 0: descriptors can't cross.", valueName: "n"))
+        help: ArgumentHelp("Hand on this many descriptors from 3 on: pipes, stream sockets, files.", valueName: "n"))
     var preserveFds = 0
 
     @Flag(name: .customLong("no-pivot"), help: "Refused: a guest's root is always pivoted to.") var noPivot = false
@@ -28,13 +28,11 @@ struct BundleOptions: ParsableArguments {
     var id: String
 
     func launch() throws(RuntimeError) -> LaunchOptions {
-        guard preserveFds == 0 else {
-            throw RuntimeError("--preserve-fds: descriptors of the host can't be handed into a guest")
-        }
         var options = LaunchOptions(id: id)
         options.bundle = bundle
         options.pidFile = pidFile
         options.consoleSocket = consoleSocket
+        options.preserveFds = preserveFds
         return options
     }
 }
@@ -53,6 +51,8 @@ struct RunCommand: Verb {
             "Write when each phase began and ended, for Perfetto; - is a table on stderr.", valueName: "file"))
     var timeline: String?
 
+    var handedOn: Int { ListenDescriptors.count + bundle.preserveFds }
+
     mutating func execute(_ context: RuntimeContext) throws(RuntimeError) -> Int32 {
         var options = Run.Options(launch: try bundle.launch())
         options.detach = detach
@@ -67,6 +67,8 @@ struct CreateCommand: Verb {
 
     @OptionGroup var global: GlobalOptions
     @OptionGroup var bundle: BundleOptions
+
+    var handedOn: Int { ListenDescriptors.count + bundle.preserveFds }
 
     mutating func execute(_ context: RuntimeContext) throws(RuntimeError) -> Int32 {
         try Create.run(context, try bundle.launch())

@@ -36,17 +36,20 @@ struct ExecCommand: Verb {
     var capabilities: [String] = []
     @Option(
         name: .customLong("preserve-fds"),
-        help: ArgumentHelp("Refused if not 0: descriptors can't cross.", valueName: "n"))
+        help: ArgumentHelp("Hand on this many descriptors from 3 on: pipes, stream sockets, files.", valueName: "n"))
     var preserveFds = 0
-    @Option(help: ArgumentHelp("Refused: the container's own cgroup it is.", valueName: "path")) var cgroup: [String] =
-        []
+    @Option(help: ArgumentHelp("A cgroup below the container's, which exists.", valueName: "path"))
+    var cgroup: [String] = []
     @Flag(name: .customLong("ignore-paused"), help: "Run it in a paused container too.") var ignorePaused = false
     @Argument var id: String
     @Argument(parsing: .captureForPassthrough, help: "The program and its arguments.") var command: [String] = []
 
+    var handedOn: Int { preserveFds }
+    var failureCode: Int32 { 255 }
+
     mutating func execute(_ context: RuntimeContext) throws(RuntimeError) -> Int32 {
-        guard cgroup.isEmpty else {
-            throw RuntimeError("--cgroup is not supported: a process joins the container's own cgroup", exitCode: 255)
+        guard cgroup.count < 2 else {
+            throw RuntimeError("--cgroup: a guest has cgroup v2, and a process one place in it", exitCode: 255)
         }
         var options = ExecOptions(id: id)
         options.arguments = command
@@ -63,6 +66,7 @@ struct ExecCommand: Verb {
         options.consoleSocket = consoleSocket
         options.ignorePaused = ignorePaused
         options.preserveFds = preserveFds
+        options.cgroup = cgroup.first
         options.appArmor = apparmor
         options.label = processLabel
         return try Exec.run(context, options)

@@ -36,9 +36,14 @@ enum Main {
 
     private static func execute(_ verb: inout any Verb) -> Int32 {
         var log: Log?
+        // Before anything is opened that could be taken for one of them.
+        let missing = HandedDescriptors.firstClosed(of: verb.handedOn)
         do throws(RuntimeError) {
             let opened = try verb.global.openLog()
             log = opened
+            if let missing {
+                throw HandedDescriptors.notOpen(missing, of: verb.handedOn, exitCode: verb.failureCode)
+            }
             return try verb.execute(try verb.global.context(log: opened))
         } catch {
             if let log { log.error(error) } else { Output.error("kvm-runtime: \(error)\n") }
@@ -63,5 +68,14 @@ struct KVMRuntime: ParsableCommand {
 /// A command that gets the runtime's context.
 protocol Verb: ParsableCommand {
     var global: GlobalOptions { get }
+    /// How many descriptors of the caller, from 3 on, are for the process that it runs.
+    var handedOn: Int { get }
+    /// The exit code of a command that fails before it begins.
+    var failureCode: Int32 { get }
     mutating func execute(_ context: RuntimeContext) throws(RuntimeError) -> Int32
+}
+
+extension Verb {
+    var handedOn: Int { 0 }
+    var failureCode: Int32 { 1 }
 }

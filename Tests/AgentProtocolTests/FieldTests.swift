@@ -58,6 +58,13 @@ struct FieldTests {
             let plan = [UInt8](repeating: 1, count: $0)
             return HostMessage.exec(ExecProcess(process: ProcessName("c"), plan: plan, stdio: stdio)).frame(request: 1)
         }
+        refused("passed", 60) {
+            HostMessage.exec(
+                ExecProcess(
+                    process: ProcessName("c"), plan: [], stdio: .pipes(stdin: nil, stdout: nil, stderr: nil),
+                    passed: [PassedDescriptor](repeating: .device(.null), count: $0))
+            ).frame(request: 1)
+        }
         refused("files", 4096) {
             HostMessage.readCgroup(container: "c", files: [String](repeating: "f", count: $0)).frame(request: 1)
         }
@@ -148,8 +155,27 @@ struct FieldTests {
             #expect(failure == ((1...5).contains(kind) ? nil : .badValue(field: "failure")))
         }
         var stdio = create().payload
-        stdio[stdio.count - 4] = 2
+        // Behind it is the number of descriptors that are passed, 0.
+        stdio[stdio.count - 8] = 2
         #expect(refusal(Frame(request: 0, kind: 2, payload: stdio)) == .badValue(field: "stdio"))
+    }
+
+    @Test("what is passed is a kind that exists, a name without a way out, and flags that a file may have")
+    func passed() {
+        func exec(_ rest: [UInt8], cgroup: [UInt8] = [0, 0, 0, 0]) -> WireError? {
+            let process: [UInt8] = [0, 0, 0, 0, 1, 0, 0, 0] + [0, 0, 0, 0] + [0, 0, 0, 0]
+            return refusal(Frame(request: 0, kind: 9, payload: process + [1, 0, 0, 0] + rest + cgroup))
+        }
+        func file(_ name: String, flags: UInt8 = 0) -> [UInt8] {
+            [5, UInt8(name.utf8.count), 0, 0, 0] + Array(name.utf8) + [flags, 0, 0, 0] + [UInt8](repeating: 0, count: 8)
+        }
+        #expect(exec(file("fd-1")) == nil)
+        for name in ["", ".", "..", "a/b", "/"] { #expect(exec(file(name)) == .badValue(field: "passed.file")) }
+        // O_CREAT
+        #expect(exec(file("fd-1", flags: 0o100)) == .badValue(field: "passed.file"))
+        #expect(exec([6, 1]) == nil && exec([6, 0]) == .badValue(field: "passed.device"))
+        #expect(exec([6, 6]) == .badValue(field: "passed.device") && exec([7, 1]) == .badValue(field: "passed"))
+        #expect(exec([6, 1], cgroup: [1, 0, 0, 0, 2, 0, 0, 0, 46, 46]) == .badValue(field: "cgroup"))
     }
 
     @Test("a text for C has one zero, behind it")

@@ -34,6 +34,14 @@ enum Samples {
             ExecProcess(
                 process: ProcessName("web-1", 9), plan: [7], stdio: .pipes(stdin: 36, stdout: 37, stderr: 38))),
         .exec(ExecProcess(process: ProcessName(""), plan: [], stdio: .terminal(stream: 39, rows: 1, columns: 2))),
+        .exec(
+            ExecProcess(
+                process: ProcessName("web-1", 2), plan: [],
+                stdio: .pipes(stdin: nil, stdout: nil, stderr: nil),
+                passed: [
+                    .reader(stream: 132), .writer(stream: 0), .socket(stream: .max), .listener(stream: 5),
+                    .file(name: "fd-2-0", flags: PassedDescriptor.fileFlags, offset: .max), .device(.urandom),
+                ], cgroup: ["a", "b"])),
         .freeze(container: "web-1", frozen: true), .freeze(container: "", frozen: false),
         .update(container: "web-1", settings: [CgroupSetting("pids.max", "9")]), .update(container: "", settings: []),
         .listProcesses(container: "web-1"), .readCgroup(container: "web-1", files: ["cpu.stat", ""]),

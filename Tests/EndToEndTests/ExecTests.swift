@@ -188,8 +188,14 @@ extension EndToEnd {
                     (["exec", host.id], "process args cannot be empty"),
                     (["exec", "--user", "x", host.id, "true"], "--user"),
                     (["exec", "--cap", "CAP_NONE", host.id, "true"], "unknown capability"),
-                    (["exec", "--preserve-fds", "1", host.id, "true"], "--preserve-fds"),
-                    (["exec", "--cgroup", "x", host.id, "true"], "--cgroup is not supported"),
+                    (
+                        ["exec", "--preserve-fds", "1", host.id, "true"],
+                        "unable to stat preserved-fd 0 (of 1): descriptor 3 is not open"
+                    ),
+                    (["exec", "--preserve-fds=-1", host.id, "true"], "--preserve-fds: -1 is out of range (0 to 60)"),
+                    (["exec", "--cgroup", "x", host.id, "true"], "in the cgroup x: no such file or directory"),
+                    (["exec", "--cgroup", "../x", host.id, "true"], "bad sub cgroup path: ../x"),
+                    (["exec", "--cgroup", "cpu:x", host.id, "true"], "--cgroup cpu:x: a guest has cgroup v2"),
                     (["exec", "--apparmor", "p", host.id, "true"], "apparmorProfile"),
                     (["exec", "--tty", host.id, "true"], "stdin is none"),
                     (["exec", "--tty", "--detach", host.id, "true"], "console socket"),

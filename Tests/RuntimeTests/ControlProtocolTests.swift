@@ -5,7 +5,17 @@ import Testing
 @testable import Runtime
 
 struct ControlProtocolTests {
-    @Test(arguments: [ControlRequest.start, .signal(1, all: false), .signal(64, all: true), .destroy])
+    @Test(arguments: [
+        ControlRequest.start, .signal(1, all: false), .signal(64, all: true), .destroy,
+        .exec(AskedProcess(terminal: nil)),
+        .exec(
+            AskedProcess(
+                terminal: Terminal.Size(rows: 1, columns: .max), ignorePaused: true,
+                passed: [
+                    .reader, .writer, .socket, .listener, .device(.full),
+                    .file(.init(path: "/é", flags: 0o2001, offset: 7)),
+                ], cgroup: ["a", "b"])),
+    ])
     func requests(request: ControlRequest) throws {
         #expect(try ControlRequest(decoding: try JSONValue.parse(request.json.bytes())) == request)
     }
@@ -117,7 +127,7 @@ struct LaunchRequestTests {
         ],
         "sandbox": "other", "joins": [["container": "other", "namespaces": 0x4000_0000]],
         "followsLauncher": true, "removesAtExit": false, "consoleSocket": true, "waitsForHooks": false, "debug": false,
-        "accelerated": false,
+        "passed": 3, "listening": 1, "accelerated": false,
         "tscKilohertz": 2_400_000, "vcpus": 2, "memoryMiB": 512, "kernelParameters": ["debug"], "bootTimeout": 30,
         "rootfsCache": "auto", "volumeCache": "never", "sharesFileLocks": true, "pollMicroseconds": 100,
         "kernel": "/k", "initramfs": "/i",

@@ -12,7 +12,7 @@ enum ControlRequest: Equatable, Sendable {
     case signal(Int32, all: Bool)
     /// Runs a process in the container; its plan comes as a descriptor (memfd) with the message. The connection stays, and
     /// when it goes, the process is killed.
-    case exec(terminal: Terminal.Size?, ignorePaused: Bool)
+    case exec(AskedProcess)
     /// Lets another container into the guest; with it comes a stream for what its supervisor and the agent have to say.
     /// Answered by a `value`, then `done`. The connection stays, and when it goes, the container is killed.
     case join(container: String, HostCgroup)
@@ -39,10 +39,12 @@ enum ControlRequest: Equatable, Sendable {
         case .start: ["request": "start"]
         case .hooksRan: ["request": "hooksRan"]
         case .signal(let number, let all): ["request": "signal", "signal": JSONValue(number), "all": .bool(all)]
-        case .exec(let terminal, let ignorePaused):
+        case .exec(let process):
             [
-                "request": "exec", "ignorePaused": .bool(ignorePaused), "terminal": .bool(terminal != nil),
-                "rows": JSONValue(terminal?.rows ?? 0), "columns": JSONValue(terminal?.columns ?? 0),
+                "request": "exec", "ignorePaused": .bool(process.ignorePaused),
+                "terminal": .bool(process.terminal != nil), "rows": JSONValue(process.terminal?.rows ?? 0),
+                "columns": JSONValue(process.terminal?.columns ?? 0), "cgroup": JSONValue(process.cgroup),
+                "passed": .array(process.passed.map(\.json)),
             ]
         case .join(let container, let cgroup):
             ["request": "join", "container": .string(container), "cgroup": cgroup.json]
@@ -76,7 +78,13 @@ enum ControlRequest: Equatable, Sendable {
         case "exec":
             let size = Terminal.Size(rows: try fields["rows"].int(), columns: try fields["columns"].int())
             self = .exec(
-                terminal: try fields["terminal"].bool() ? size : nil, ignorePaused: try fields["ignorePaused"].bool())
+                AskedProcess(
+                    terminal: try fields["terminal"].bool() ? size : nil,
+                    ignorePaused: try fields["ignorePaused"].bool(),
+                    passed: try fields["passed"].list { cursor throws(JSONFieldError) in
+                        try HostDescriptor(decoding: cursor)
+                    },
+                    cgroup: try fields["cgroup"].strings()))
         case "join":
             self = .join(
                 container: try fields["container"].string(), try HostCgroup(decoding: fields["cgroup"]))
@@ -102,6 +110,17 @@ enum ControlRequest: Equatable, Sendable {
         case let word: throw fields["request"].error("unknown request \(word)")
         }
     }
+}
+
+/// A process that is asked for, beside its plan.
+struct AskedProcess: Equatable, Sendable {
+    /// nil: it has none.
+    var terminal: Terminal.Size?
+    var ignorePaused = false
+    /// What the caller's descriptors are that it is to have behind its stdio.
+    var passed: [HostDescriptor] = []
+    /// See `ExecProcess`.
+    var cgroup: [String] = []
 }
 
 /// What a supervisor says.

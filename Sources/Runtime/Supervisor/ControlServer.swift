@@ -9,6 +9,8 @@ final class ControlCaller {
     var process: UInt32?
     /// Its pid; nil if it has gone already.
     var pid: pid_t? { try? Sockets.peerProcess(channel.socket.descriptor) }
+    /// What the guest has of its descriptors for that process.
+    var trees: [VMPlan.SharedTree] = []
     /// Its number, if it is the supervisor of another container in the guest.
     var member: UInt32?
     /// Called when it has gone.

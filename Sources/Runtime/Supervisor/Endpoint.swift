@@ -18,6 +18,8 @@ final class Endpoint {
 
     private let descriptor: SharedDescriptor
     private let manner: Manner
+    /// A fifo that was opened anew when its writers had gone already tells nobody that it is at its end: it has to be read.
+    let mayHideItsEnd: Bool
     var raw: CInt { descriptor.raw }
 
     /// A descriptor of our own; it becomes non-blocking.
@@ -25,11 +27,13 @@ final class Endpoint {
         try descriptor.setNonBlocking()
         self.descriptor = SharedDescriptor(descriptor)
         manner = .nonBlocking
+        mayHideItsEnd = false
     }
 
-    private init(_ descriptor: consuming FileDescriptor, _ manner: Manner) {
+    private init(_ descriptor: consuming FileDescriptor, _ manner: Manner, mayHideItsEnd: Bool = false) {
         self.descriptor = SharedDescriptor(descriptor)
         self.manner = manner
+        self.mayHideItsEnd = mayHideItsEnd
     }
 
     /// The caller's descriptor `number`, for reading or for writing.
@@ -41,7 +45,8 @@ final class Endpoint {
         case mode_t(S_IFIFO), mode_t(S_IFCHR):
             let flags = (writing ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_NOCTTY
             if let anew = try? FileDescriptor.open("/proc/self/fd/\(number)", flags) {
-                return Endpoint(anew, .nonBlocking)
+                let hides = !writing && status.st_mode & mode_t(S_IFMT) == mode_t(S_IFIFO)
+                return Endpoint(anew, .nonBlocking, mayHideItsEnd: hides)
             }
             return Endpoint(try FileDescriptor.duplicate(of: number), .careful)
         default: return Endpoint(try FileDescriptor.duplicate(of: number), .careful)

@@ -18,6 +18,8 @@ final class JoinedSandbox: VirtualMachine {
     private let loop: EventLoop
     private let events: (VMEvent) -> Void
     private var token: EventLoop.Token?
+    /// Those who gave the guest a tree and have no answer yet.
+    private var waiters: [(Errno?) -> Void] = []
 
     /// Joins the guest of `owner`; its supervisor answers at once, or refuses.
     init(
@@ -76,7 +78,7 @@ final class JoinedSandbox: VirtualMachine {
 
     private func take() {
         do throws(Errno) {
-            if try channel.receive() != nil { return }
+            if let answer = try channel.receive() { return take(answer) }
         } catch .wouldBlock {
             return
         } catch {}
@@ -93,8 +95,22 @@ final class JoinedSandbox: VirtualMachine {
     }
 
     var processorTimes: [(name: String, microseconds: UInt64)] { [] }
-    // The owner of the guest sees to all its trees.
-    func share(_ tree: VMPlan.SharedTree, done: @escaping (Errno?) -> Void) { done(.notSupported) }
+    func share(_ tree: VMPlan.SharedTree, done: @escaping (Errno?) -> Void) {
+        guard token != nil else { return done(.brokenPipe) }
+        waiters.append(done)
+        channel.send(ControlRequest.share(tree).json)
+    }
+
+    private func take(_ answer: JSONValue) {
+        guard !waiters.isEmpty else { return }
+        switch try? ControlEvent(decoding: answer) {
+        case .done: waiters.removeFirst()(nil)
+        case .failed: waiters.removeFirst()(.ioError)
+        default: return
+        }
+    }
+
+    // The owner of the guest sees to all its trees, and takes them back when we leave.
     func unshare(tree: String) {}
     func watch(tree: String, inodes: [UInt64]) {}
     func fileChangeHandled() {}

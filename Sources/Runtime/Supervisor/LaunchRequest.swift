@@ -12,6 +12,8 @@ struct LaunchRequest: Equatable, Sendable {
         static let consoleSocket: CInt = 4
         /// The channel of the init's stand-in.
         static let standIn: CInt = 5
+        /// The first of those that the container's process is to have.
+        static let passed: CInt = 6
     }
 
     var root: String
@@ -35,6 +37,10 @@ struct LaunchRequest: Equatable, Sendable {
     var consoleSocket: Bool
     /// The container is made when the launcher says that its hooks have run.
     var waitsForHooks = false
+    /// How many descriptors the container's process has behind its stdio; the first `listening` of them are announced to it
+    /// as sockets to listen on (LISTEN_FDS).
+    var passed = 0
+    var listening = 0
     /// Sends the guest's console line by line.
     var debug: Bool
     var accelerated: Bool
@@ -66,6 +72,7 @@ struct LaunchRequest: Equatable, Sendable {
                 joins.map { ["container": .string($0.container), "namespaces": JSONValue($0.namespaces)] }),
             "followsLauncher": .bool(followsLauncher), "removesAtExit": .bool(removesAtExit),
             "consoleSocket": .bool(consoleSocket), "waitsForHooks": .bool(waitsForHooks), "debug": .bool(debug),
+            "passed": JSONValue(passed), "listening": JSONValue(listening),
             "accelerated": .bool(accelerated),
             "tscKilohertz": JSONValue(tscKilohertz ?? 0), "vcpus": JSONValue(vcpus),
             "memoryMiB": JSONValue(memoryMiB), "kernelParameters": JSONValue(kernelParameters),
@@ -97,6 +104,8 @@ struct LaunchRequest: Equatable, Sendable {
         removesAtExit = try fields["removesAtExit"].bool()
         consoleSocket = try fields["consoleSocket"].bool()
         waitsForHooks = try fields["waitsForHooks"].bool()
+        passed = try fields["passed"].int(in: 0...PassedDescriptor.most)
+        listening = try fields["listening"].int(in: 0...PassedDescriptor.most)
         debug = try fields["debug"].bool()
         accelerated = try fields["accelerated"].bool()
         let frequency: UInt32 = try fields["tscKilohertz"].int()

@@ -4,7 +4,7 @@ import LinuxSys
 import OCISpec
 
 /// A process's stdin, stdout and stderr, or its terminal: the caller's descriptors 0, 1 and 2 (or a pty whose master
-/// goes to a console socket), each relayed to a stream of the agent.
+/// goes to a console socket), each relayed to a stream of the agent; and with them what else the process was handed.
 final class ProcessStdio {
     enum Event {
         case firstByte
@@ -23,15 +23,24 @@ final class ProcessStdio {
     /// Output streams that have not ended.
     private var outputs: Set<UInt32>
     private var firstByteSeen = false
+    private let passed: [HostDescriptor]
+    /// Where those are in this process.
+    private let firstPassed: CInt
+    private let passedRelays: PassedRelays
 
     /// - Parameters:
     ///   - number: the process's in its sandbox.
     ///   - consoleSocket: whether the terminal's master goes to the inherited socket.
+    ///   - passed: what the descriptors from `firstPassed` on are, which this object takes.
     init(
-        _ process: Process?, number: UInt32, consoleSocket: Bool, loop: EventLoop, dialer: StreamDialer
+        _ process: Process?, number: UInt32, consoleSocket: Bool, passed: [HostDescriptor], from firstPassed: CInt,
+        loop: EventLoop, dialer: StreamDialer
     ) throws(RuntimeError) {
         self.loop = loop
         self.dialer = dialer
+        self.passed = passed
+        self.firstPassed = firstPassed
+        passedRelays = PassedRelays(loop: loop, dialer: dialer)
         streams = StdioStreams(process: number)
         guard process?.terminal == true else {
             hostTerminal = nil
@@ -52,7 +61,10 @@ final class ProcessStdio {
         outputs = [streams.terminal]
     }
 
-    var isDelivered: Bool { outputs.isEmpty }
+    var isDelivered: Bool { outputs.isEmpty && passedRelays.isDelivered }
+
+    /// What the guest is told of the descriptors behind stdio; the names of their trees begin with `prefix`.
+    func passedPlan(_ prefix: String) -> [PassedDescriptor] { passed.passed(streams, prefix) }
 
     /// The size of the terminal on the host.
     var terminalSize: Terminal.Size? {
@@ -62,6 +74,11 @@ final class ProcessStdio {
 
     /// Connects every stream; what comes of it is told by events.
     func open() {
+        passedRelays.delivered = { [unowned self] in tellIfDelivered() }
+        passedRelays.failed = { [unowned self] in events(.failed($0)) }
+        for (index, kind) in passed.enumerated() {
+            passedRelays.open(kind, firstPassed + CInt(index), stream: streams.passed(index))
+        }
         switch plan {
         case .terminal: dial(streams.terminal) { [unowned self] stream throws(Errno) in try connectTerminal(stream) }
         case .pipes:
@@ -116,9 +133,11 @@ final class ProcessStdio {
                 // Nobody reads: the container gets its SIGPIPE.
                 if end == .sinkGone { try? Sockets.shutdownBoth(stream.descriptor) }
                 outputs.remove(id)
-                if outputs.isEmpty { events(.delivered) }
+                tellIfDelivered()
             })
     }
+
+    private func tellIfDelivered() { if isDelivered { events(.delivered) } }
 
     private func connectTerminal(_ stream: SharedDescriptor) throws(Errno) {
         if let slave = hostTerminal?.slave {
@@ -130,8 +149,12 @@ final class ProcessStdio {
         }
     }
 
+    /// The process has ended: nobody gets through to it any more.
+    func stopListening() { passedRelays.stopListening() }
+
     func close() {
         for relay in relays { relay.stop() }
         relays = []
+        passedRelays.close()
     }
 }

@@ -37,6 +37,12 @@ final class Relay {
         self.moved = moved
         self.ended = ended
         try watchSource()
+        look()
+    }
+
+    /// Reads without having been told that there is something, where that may not be told.
+    private func look() {
+        if source.mayHideItsEnd { loop.after(milliseconds: 0) { [weak self] in self?.fill() } }
     }
 
     private func watchSource() throws(Errno) {
@@ -105,6 +111,7 @@ final class Relay {
     private func resume() {
         if let sinkToken { loop.unwatch(sinkToken) }
         sinkToken = nil
+        look()
         guard sourceToken == nil else { return }
         do throws(Errno) { try watchSource() } catch { finish(.sinkGone) }
     }

@@ -7,7 +7,7 @@ final class SandboxMember {
     /// How many a guest can have beside its first.
     static let most: UInt32 = 511
     /// Processes of a container have numbers, and so their streams: this many, and the next container's begin.
-    static let processes: UInt32 = 1 << 20
+    static let processes: UInt32 = 1 << 16
 
     /// 1 and up.
     let number: UInt32

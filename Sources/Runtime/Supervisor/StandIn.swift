@@ -14,6 +14,8 @@ final class StandIn {
     private let plan: ExecPlan
     private let ignorePaused: Bool
     private let consoleSocket: Bool
+    /// The first of the descriptors that are handed on, in this process.
+    private let firstPassed: CInt
     private let directory: SandboxDirectory
     private let loop: EventLoop
     private let signals: SignalDescriptor
@@ -26,12 +28,13 @@ final class StandIn {
 
     init(
         id: ContainerID, directory path: String, plan: ExecPlan, ignorePaused: Bool, consoleSocket: Bool,
-        signals: consuming SignalDescriptor
+        firstPassed: CInt, signals: consuming SignalDescriptor
     ) throws(RuntimeError) {
         self.id = id
         self.plan = plan
         self.ignorePaused = ignorePaused
         self.consoleSocket = consoleSocket
+        self.firstPassed = firstPassed
         self.signals = signals
         do throws(Errno) {
             loop = try EventLoop()
@@ -72,7 +75,9 @@ final class StandIn {
         var jail = plan.jail
         jail.process.terminal = size.map { TerminalSize(rows: $0.rows, columns: $0.columns) }
         let file = try MemoryFile.make("kvm-runtime-plan", contents: jail.encoded)
-        channel.send(ControlRequest.exec(terminal: size, ignorePaused: ignorePaused).json, descriptors: [file.raw])
+        let process = AskedProcess(
+            terminal: size, ignorePaused: ignorePaused, passed: plan.passed, cgroup: plan.cgroup)
+        channel.send(ControlRequest.exec(process).json, descriptors: [file.raw])
     }
 
     private func takeSignals() {
@@ -112,6 +117,7 @@ final class StandIn {
             fail(RuntimeError("exec failed: unable to start container process: \(words)", exitCode: 255))
         case .exited(let code):
             exitCode = code
+            stdio?.stopListening()
             if stdio?.isDelivered ?? true { loop.stop() }
         case .created, .console, .warning, .timeline, .value: break
         }
@@ -120,8 +126,8 @@ final class StandIn {
     private func open(_ number: UInt32) {
         do throws(RuntimeError) {
             let stdio = try ProcessStdio(
-                plan.process, number: number, consoleSocket: consoleSocket, loop: loop,
-                dialer: StreamDialer(loop: loop, directory: directory))
+                plan.process, number: number, consoleSocket: consoleSocket, passed: plan.passed, from: firstPassed,
+                loop: loop, dialer: StreamDialer(loop: loop, directory: directory))
             self.stdio = stdio
             stdio.events = { [unowned self] event in
                 switch event {

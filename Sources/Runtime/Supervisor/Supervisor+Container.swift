@@ -44,8 +44,9 @@ extension Supervisor {
         phase = .creating
         do throws(RuntimeError) {
             let stdio = try ProcessStdio(
-                spec.process, number: firstProcess, consoleSocket: request.consoleSocket, loop: loop,
-                dialer: StreamDialer(loop: loop, directory: directory))
+                spec.process, number: firstProcess, consoleSocket: request.consoleSocket, passed: passed,
+                from: LaunchRequest.Inherited.passed, loop: loop, dialer: StreamDialer(loop: loop, directory: directory)
+            )
             self.stdio = stdio
             stdio.events = { [unowned self] in stdioEvent($0) }
             agent?.send(.create(try guestContainer(stdio))) { [unowned self] in containerCreated($0) }
@@ -70,7 +71,7 @@ extension Supervisor {
             filter: try filter?.get())
         place.disks = request.disks.filter { !$0.isRoot }.map { JailDisk(name: $0.name, target: $0.target) }
         do throws(SpecError) {
-            var plan = try JailPlan(spec, in: place)
+            var plan = try JailPlan(announcingSockets, in: place)
             let devices = DeviceFilter.program(spec.linux?.resources?.devices ?? [])
             guard devices.count <= WireLimit.deviceFilter else {
                 throw SpecError(
@@ -84,10 +85,19 @@ extension Supervisor {
                 settings: try CgroupSettings.of(spec.guestResources),
                 deviceFilter: devices, watched: binds.map { $0.1 },
                 sockets: socketBinds, joins: request.joins, disks: request.disks.map(\.guestDisk),
-                stdio: stdio.plan)
+                stdio: stdio.plan, passed: stdio.passedPlan(passedPrefix))
         } catch {
             throw RuntimeError("config.json: \(error)")
         }
+    }
+
+    /// The configuration, with what the process has to know of sockets that it is to listen on.
+    private var announcingSockets: Spec {
+        guard request.listening > 0 else { return spec }
+        var spec = spec
+        // In the container its init is 1.
+        spec.process?.env += ["LISTEN_FDS=\(request.listening)", "LISTEN_PID=1"]
+        return spec
     }
 
     private var socketBinds: [SocketBind] {
@@ -205,6 +215,7 @@ extension Supervisor {
     func containerExited(_ exit: ProcessExit) {
         guard phase < .exited else { return }
         self.exit = exit
+        stdio?.stopListening()
         guard phase != .starting else { return }
         timeline.mark(.processExited)
         phase = .exited

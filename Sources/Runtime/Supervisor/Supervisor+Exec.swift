@@ -1,6 +1,7 @@
 import AgentProtocol
 import Glibc
 import LinuxSys
+import VMDriver
 
 /// Processes beside the container's init. Who asked for one is connected for as long as it lives, has its stdio, and is
 /// its stand-in on the host: what ends the one ends the other.
@@ -8,12 +9,12 @@ extension Supervisor {
     /// Milliseconds that those who have a process's output are given to take it before the machine ends.
     private static let patience: UInt64 = 5000
 
-    func exec(_ caller: ControlCaller, plan: SharedDescriptor?, terminal: Terminal.Size?, ignorePaused: Bool) {
+    func exec(_ caller: ControlCaller, plan: SharedDescriptor?, _ asked: AskedProcess) {
         func refuse(_ message: String) { caller.send(.failed(message: message, exitCode: 255, console: [])) }
         guard phase >= .created, phase < .exited, let agent else {
             return refuse("cannot exec in a stopped container")
         }
-        if record.status == .paused, !ignorePaused {
+        if record.status == .paused, !asked.ignorePaused {
             return refuse("cannot exec in a paused container (use --ignore-paused to override)")
         }
         guard let plan, let bytes = try? plan.descriptor.readAll(limit: WireLimit.plan), caller.process == nil else {
@@ -25,19 +26,45 @@ extension Supervisor {
         caller.gone = { [unowned self] in abandon(number) }
         let streams = StdioStreams(process: number)
         let stdio: Stdio =
-            if let terminal {
+            if let terminal = asked.terminal {
                 .terminal(stream: streams.terminal, rows: terminal.rows, columns: terminal.columns)
             } else {
                 .pipes(stdin: streams.stdin, stdout: streams.stdout, stderr: streams.stderr)
             }
         caller.send(.process(number))
-        let process = ProcessName(id.text, number)
-        agent.send(.exec(ExecProcess(process: process, plan: bytes, stdio: stdio))) { [unowned self] answer in
+        let prefix = "\(treePrefix)fd-\(number)-"
+        let process = ExecProcess(
+            process: ProcessName(id.text, number), plan: bytes, stdio: stdio,
+            passed: asked.passed.passed(streams, prefix), cgroup: asked.cgroup)
+        caller.trees = asked.passed.trees(prefix, cache: request.volumeCache)
+        give(caller.trees[...]) { [unowned self] failure in
+            guard let failure else { return send(process, agent, caller) }
+            forget(number)
+            refuse(failure)
+        }
+    }
+
+    private func send(_ process: ExecProcess, _ agent: AgentLink, _ caller: ControlCaller) {
+        agent.send(.exec(process)) { [unowned self] answer in
             if case .success(.created) = answer { return caller.send(.done) }
-            execs[number] = nil
+            forget(process.process.number)
             caller.process = nil
             caller.send(ControlEvent(agentAnswer: answer))
         }
+    }
+
+    /// Gives the guest these, one after the other; `done` is told nil, or why it does not have one.
+    private func give(_ trees: ArraySlice<VMPlan.SharedTree>, done: @escaping (String?) -> Void) {
+        guard let tree = trees.first, let machine else { return done(nil) }
+        machine.share(tree) { [weak self] error in
+            if let error { return done("can't share \(tree.words) with the guest: \(error)") }
+            self?.give(trees.dropFirst(), done: done)
+        }
+    }
+
+    private func forget(_ number: UInt32) {
+        guard let caller = execs.removeValue(forKey: number) else { return }
+        for tree in caller.trees { machine?.unshare(tree: tree.name) }
     }
 
     /// A number that no process has; in a guest of several containers each has numbers of its own.
@@ -51,7 +78,8 @@ extension Supervisor {
 
     /// The stand-in has gone: killed, most likely, and what it stood in for follows.
     private func abandon(_ number: UInt32) {
-        guard execs.removeValue(forKey: number) != nil else { return }
+        guard execs[number] != nil else { return }
+        forget(number)
         if phase < .exited {
             let kill = SendSignal(process: ProcessName(id.text, number), signal: UInt8(SIGKILL), all: false)
             agent?.send(.signal(kill)) { _ in }

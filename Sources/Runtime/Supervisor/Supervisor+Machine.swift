@@ -70,11 +70,15 @@ extension Supervisor {
             name: id.text, accelerator: request.accelerated ? .kvm : .emulation, vcpus: request.vcpus,
             memoryMiB: request.memoryMiB, kernel: request.kernel, initramfs: request.initramfs,
             kernelParameters: request.kernelParameters, tscKilohertz: request.tscKilohertz, shareTag: "kvmfs",
-            trees: trees + binds, disks: request.disks.map(\.machineDisk), sharesFileLocks: request.sharesFileLocks,
+            trees: trees + binds + passed.trees(passedPrefix, cache: request.volumeCache),
+            disks: request.disks.map(\.machineDisk), sharesFileLocks: request.sharesFileLocks,
             pollMicroseconds: request.pollMicroseconds)
         plan.hypervisorParameters = request.hypervisorParameters
         return plan
     }
+
+    /// What the names of its process's descriptors begin with, in the guest's share.
+    var passedPrefix: String { "\(treePrefix)fd-" }
 
     var bindNames: [String] { sharedMounts.map { bindName($0.mount) } }
     /// Those mounts that the guest has of its share.

@@ -39,8 +39,7 @@ extension Supervisor {
     /// Over the control socket.
     func handle(_ request: ControlRequest, _ caller: ControlCaller, _ descriptor: SharedDescriptor?) {
         switch request {
-        case .exec(let terminal, let ignorePaused):
-            exec(caller, plan: descriptor, terminal: terminal, ignorePaused: ignorePaused)
+        case .exec(let process): exec(caller, plan: descriptor, process)
         case .join(let container, let cgroup): join(caller, container, cgroup, stream: descriptor)
         case .share(let tree): share(tree, for: caller)
         case .signal(let signal, _) where caller.process != nil: forward(signal, to: caller)

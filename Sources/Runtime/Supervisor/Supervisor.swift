@@ -89,6 +89,8 @@ final class Supervisor {
     let signals: SignalDescriptor
     /// The container's init, as the host sees it.
     let standIn: InitStandIn
+    /// What its process has behind its stdio.
+    let passed: [HostDescriptor]
 
     init(request: LaunchRequest, launcher: Launcher, signals: consuming SignalDescriptor) throws {
         self.request = request
@@ -106,6 +108,7 @@ final class Supervisor {
             pidStartTime: Processes.startTime(of: request.standIn) ?? 0, created: Timestamp.now())
         record.supervisor = .init(pid: getpid(), startTime: Processes.startTime(of: getpid()) ?? 0)
         record.memoryMiB = request.memoryMiB
+        passed = try HostDescriptor.all(request.passed, from: LaunchRequest.Inherited.passed)
         standIn = try InitStandIn(FileDescriptor(owning: LaunchRequest.Inherited.standIn), loop: loop)
         timeline.mark(.supervisorStarted)
     }

@@ -21,7 +21,7 @@ public enum Exec {
             case .creating: throw RuntimeError("cannot exec in a container that is being created", exitCode: 255)
             case .created, .running, .paused: break
             }
-            let plan = try ExecPlan(options, in: context, id)
+            let plan = try ExecPlan(options, in: context, id, firstPassed: 3)
             try checkTerminal(plan.process.terminal, options)
             return options.detach
                 ? try detach(context, options, id) : try foreground(context, options, id, plan)
@@ -57,7 +57,7 @@ public enum Exec {
         }
         let standIn = try StandIn(
             id: id, directory: context.store.directory(of: id), plan: plan, ignorePaused: options.ignorePaused,
-            consoleSocket: false, signals: signals)
+            consoleSocket: false, firstPassed: 3, signals: signals)
         let terminal = RawTerminal()
         defer { terminal.restore() }
         if let path = options.pidFile { try PidFile.write(getpid(), to: path) }
@@ -94,6 +94,7 @@ public enum Exec {
             program.name = "kvm-runtime"
             program.newSession = true
             program.diesWithParent = false
+            program.pass(options.preserveFds)
             let socket = try connect(options.consoleSocket)
             let null = SharedDescriptor(try FileDescriptor.open("/dev/null", O_RDWR))
             if let socket { program.giveTerminal(socket, null) }
@@ -156,8 +157,10 @@ public enum StandInMain {
                 assets: Assets(Configuration(), kernel: nil, initramfs: nil))
             let id = try RuntimeContext.containerID(options.id)
             let standIn = try StandIn(
-                id: id, directory: context.store.directory(of: id), plan: try ExecPlan(options, in: context, id),
-                ignorePaused: options.ignorePaused, consoleSocket: options.consoleSocket != nil, signals: signals)
+                id: id, directory: context.store.directory(of: id),
+                plan: try ExecPlan(options, in: context, id, firstPassed: LaunchRequest.Inherited.passed),
+                ignorePaused: options.ignorePaused, consoleSocket: options.consoleSocket != nil,
+                firstPassed: LaunchRequest.Inherited.passed, signals: signals)
             standIn.started = {
                 channel.send(ControlEvent.done.json)
                 ProcessControl.releaseCodePages()
@@ -181,10 +184,11 @@ extension ExecOptions {
             "environment": JSONValue(environment), "additionalGids": .array(additionalGids.map { JSONValue($0) }),
             "capabilities": JSONValue(capabilities), "noNewPrivileges": .bool(noNewPrivileges),
             "terminal": .bool(terminal), "ignorePaused": .bool(ignorePaused),
+            "preserveFds": JSONValue(preserveFds),
         ]
         let texts: [(String, String?)] = [
             ("processFile", processFile), ("cwd", cwd), ("user", user), ("consoleSocket", consoleSocket),
-            ("appArmor", appArmor), ("label", label),
+            ("appArmor", appArmor), ("label", label), ("cgroup", cgroup),
         ]
         for case (let name, let text?) in texts { object[name] = .string(text) }
         return .object(object)
@@ -209,6 +213,8 @@ extension ExecOptions {
         options.consoleSocket = try text("consoleSocket")
         options.appArmor = try text("appArmor")
         options.label = try text("label")
+        options.cgroup = try text("cgroup")
+        options.preserveFds = try fields["preserveFds"].int()
         return (try fields["root"].string(), options)
     }
 }

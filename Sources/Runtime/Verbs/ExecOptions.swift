@@ -21,7 +21,10 @@ public struct ExecOptions: Sendable {
     public var pidFile: String?
     public var consoleSocket: String?
     public var ignorePaused = false
+    /// How many of the caller's descriptors from 3 on the process is to have.
     public var preserveFds = 0
+    /// A cgroup below the container's own.
+    public var cgroup: String?
     public var appArmor: String?
     public var label: String?
 
@@ -29,9 +32,6 @@ public struct ExecOptions: Sendable {
 
     /// The process to run in the container that `spec` made.
     func process(in spec: Spec) throws(RuntimeError) -> Process {
-        guard preserveFds == 0 else {
-            throw RuntimeError("--preserve-fds: descriptors of the host can't be handed into a guest", exitCode: 255)
-        }
         if let processFile { return try Self.read(processFile) }
         guard !arguments.isEmpty else {
             throw RuntimeError("process args cannot be empty", exitCode: 255)

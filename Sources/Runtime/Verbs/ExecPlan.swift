@@ -1,3 +1,4 @@
+import AgentProtocol
 import JSON
 import JailCompiler
 import OCISpec
@@ -7,8 +8,19 @@ import StateStore
 struct ExecPlan: Sendable {
     let process: Process
     let jail: JailPlan
+    /// What its descriptors behind stdio are.
+    let passed: [HostDescriptor]
+    /// See `ExecProcess`.
+    let cgroup: [String]
 
-    init(_ options: ExecOptions, in context: RuntimeContext, _ id: ContainerID) throws(RuntimeError) {
+    /// - Parameter firstPassed: where the descriptors that it is to have are in this process.
+    init(
+        _ options: ExecOptions, in context: RuntimeContext, _ id: ContainerID, firstPassed: CInt
+    ) throws(RuntimeError) {
+        do throws(RuntimeError) {
+            passed = try HostDescriptor.all(options.preserveFds, from: firstPassed)
+            cgroup = try Self.cgroup(options.cgroup)
+        } catch { throw RuntimeError(error.description, exitCode: 255) }
         var spec: Spec
         do { spec = try Spec(json: try JSONValue.parse(try context.store.spec(of: id))) } catch {
             throw RuntimeError("\(error)", exitCode: 255)
@@ -32,5 +44,20 @@ struct ExecPlan: Sendable {
         } catch {
             throw RuntimeError("\(error)", exitCode: 255)
         }
+    }
+
+    /// The names in a path below the container's cgroup, as runc takes it: it can't lead out.
+    private static func cgroup(_ path: String?) throws(RuntimeError) -> [String] {
+        guard let path else { return [] }
+        guard !path.contains(":") else {
+            throw RuntimeError(
+                "--cgroup \(path): a guest has cgroup v2, where all controllers share one path: give it without them")
+        }
+        guard !path.split(separator: "/").contains("..") else { throw RuntimeError("bad sub cgroup path: \(path)") }
+        let names = CgroupPath.parts(path)
+        guard names.allSatisfy({ $0.utf8.count <= WireLimit.name }), names.count <= 64 else {
+            throw RuntimeError("bad sub cgroup path: \(path)")
+        }
+        return names
     }
 }

@@ -12,6 +12,9 @@ public struct LaunchOptions: Sendable {
     public var bundle = "."
     public var pidFile: String?
     public var consoleSocket: String?
+    /// How many of the caller's descriptors from 3 on the container's process is to have, behind those that LISTEN_FDS tells
+    /// of.
+    public var preserveFds = 0
 
     public init(id: String) { self.id = id }
 }
@@ -84,6 +87,10 @@ struct Launch {
             }
             try join(joined, &request, bundle.spec)
         }
+        request.listening = ListenDescriptors.count
+        request.passed = request.listening + options.preserveFds
+        // The supervisor sees the same, but later.
+        _ = try HostDescriptor.all(request.passed, from: 3)
         request.followsLauncher = foreground
         request.removesAtExit = removesAtExit
         request.consoleSocket = options.consoleSocket != nil
@@ -169,10 +176,13 @@ struct Launch {
             program.newSession = true
             // The container outlives the command, unless the command runs it in the foreground.
             program.diesWithParent = false
+            program.pass(request.passed)
             let socket = try consoleSocket()
             let null = SharedDescriptor(try FileDescriptor.open("/dev/null", O_RDWR))
             if let socket { program.giveTerminal(socket, null) }
             let process = try program.start()
+            // They are the container's now: who holds the other ends is to see when it lets go of them.
+            for index in 0..<request.passed { close(CInt(3 + index)) }
             let channel = ControlChannel(try pair.first.duplicate())
             channel.send(request.json)
             return LaunchedSandbox(
@@ -195,6 +205,11 @@ struct Launch {
 }
 
 extension Program {
+    /// Hands on this many descriptors of the caller's from 3 on.
+    mutating func pass(_ count: Int) {
+        for index in 0..<CInt(count) { descriptors[LaunchRequest.Inherited.passed + index] = 3 + index }
+    }
+
     /// Its terminal's master goes over `socket`, and the caller's stdio is none of its business: who held the caller's
     /// pipes would keep it waiting for their end (containerd's shim reads until then).
     mutating func giveTerminal(_ socket: SharedDescriptor, _ null: SharedDescriptor) {

@@ -74,9 +74,11 @@ final class Host {
     }
 
     func start(
-        _ arguments: [String], stdin: Input = .null, stdout: Sink = .collected, stderr: Sink = .collected
+        _ arguments: [String], stdin: Input = .null, stdout: Sink = .collected, stderr: Sink = .collected,
+        handing more: [CInt: CInt] = [:]
     ) throws -> Running {
-        let running = try Running(Build.binary, globals + arguments, stdin: stdin, stdout: stdout, stderr: stderr)
+        let running = try Running(
+            Build.binary, globals + arguments, stdin: stdin, stdout: stdout, stderr: stderr, handing: more)
         started.append(running)
         return running
     }

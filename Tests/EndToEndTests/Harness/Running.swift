@@ -55,10 +55,10 @@ final class Running {
 
     init(
         _ path: String, _ arguments: [String], stdin: Input = .null, stdout: Sink = .collected,
-        stderr: Sink = .collected
+        stderr: Sink = .collected, handing more: [CInt: CInt] = [:]
     ) throws {
         command = ([path] + arguments).joined(separator: " ")
-        var program = Program(path: path, arguments: arguments, descriptors: [:])
+        var program = Program(path: path, arguments: arguments, descriptors: more)
         // What the program gets must stay open until it has been started.
         var held: [SharedDescriptor] = []
         switch stdin {

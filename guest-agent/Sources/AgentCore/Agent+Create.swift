@@ -52,7 +52,7 @@ extension Agent {
         GuestConsole.trace("cgroup")
         do throws(Errno) {
             _ = try once { mkdir(root, 0o700) }
-            let channels = try Channels(loop, create.stdio)
+            let channels = try Channels(loop, create.stdio, create.passed, share: share)
             let id = create.container
             let relays = try SocketRelays(
                 loop, in: sockets, create.sockets, number: { [self] in nextSocketStream() },
@@ -65,8 +65,8 @@ extension Agent {
             // What listens must not outlive a container that was not to be.
             defer { if containers[id] == nil { relays.close() } }
             let container = try Container(
-                request, id: id, plan: plan, channels: channels, sockets: relays, cgroup: cgroup, loop: loop,
-                callbacks: callbacks)
+                request, id: id, plan: plan, share: share, channels: channels, sockets: relays, cgroup: cgroup,
+                loop: loop, callbacks: callbacks)
             containers[id] = container
             watchBinds(create, in: share)
             GuestConsole.trace("spawned")

@@ -24,6 +24,8 @@ final class Container {
     private let plan: FlatPlan
     private let callbacks: Callbacks
     private let directory: FileDescriptor
+    /// Where the share is mounted.
+    private let share: String
     private let sockets: SocketRelays
     /// By their numbers; the init is 0.
     private var processes: [UInt32: ContainedProcess] = [:]
@@ -34,20 +36,19 @@ final class Container {
     private var isGone = false
 
     init(
-        _ request: UInt32, id: String, plan: FlatPlan, channels: Channels, sockets: SocketRelays, cgroup: Cgroup,
-        loop: EventLoop,
-        callbacks: Callbacks
+        _ request: UInt32, id: String, plan: FlatPlan, share: String, channels: Channels, sockets: SocketRelays,
+        cgroup: Cgroup, loop: EventLoop, callbacks: Callbacks
     ) throws(Errno) {
         self.id = id
         self.plan = plan
+        self.share = share
         self.cgroup = cgroup
         self.sockets = sockets
         self.loop = loop
         self.callbacks = callbacks
         directory = try cgroup.directory()
         let child = try JailChild(
-            plan, stdin: channels.ends[0]?.raw, stdout: channels.ends[1]?.raw, stderr: channels.ends[2]?.raw,
-            cgroup: directory.raw)
+            plan, stdio: channels.ends.map { $0?.raw }, passed: channels.passedEnds, cgroup: directory.raw)
         processes[0] = try ContainedProcess(
             0, request: request, child: child, channels: channels, startsAtOnce: false, loop: loop,
             callbacks: .init(
@@ -85,9 +86,10 @@ final class Container {
             return Failure(kind: .guest, message: "the plan could not be read: \(error)")
         }
         do throws(Errno) {
-            let channels = try Channels(loop, exec.stdio)
+            let channels = try Channels(loop, exec.stdio, exec.passed, share: share)
             let pidfd = FileDescriptor(owning: try once { clinux_pidfd_open(initial.pid, 0) })
-            let child = try make(plan, beside: pidfd, channels)
+            let place = try exec.cgroup.isEmpty ? nil : SharedDescriptor(cgroup.directory(below: exec.cgroup))
+            let child = try make(plan, beside: pidfd, channels, place)
             let process = try ContainedProcess(
                 number, request: request, child: child, channels: channels, startsAtOnce: true, loop: loop,
                 callbacks: .init(
@@ -100,20 +102,22 @@ final class Container {
             }
             return nil
         } catch {
-            return Failure(kind: .guest, message: "making process \(number): \(error.words)")
+            let place = exec.cgroup.isEmpty ? "" : " in the cgroup \(exec.cgroup.joined(separator: "/"))"
+            return Failure(kind: .guest, message: "making process \(number)\(place): \(error.words)")
         }
     }
 
-    /// The child of an exec, in the container's cgroup; where that takes no processes, because the container has made cgroups
-    /// below it and handed them its controllers (systemd does), in that of its init, as with runc.
+    /// The child of an exec, in `place` or the container's cgroup; where that takes no processes, because the container has
+    /// made cgroups below it and handed them its controllers (systemd does), in that of its init, as with runc.
     private func make(
-        _ plan: FlatPlan, beside pidfd: borrowing FileDescriptor, _ channels: Channels
+        _ plan: FlatPlan, beside pidfd: borrowing FileDescriptor, _ channels: Channels, _ place: SharedDescriptor?
     ) throws(Errno) -> JailChild {
         func make(_ cgroup: CInt) throws(Errno) -> JailChild {
             try JailChild(
-                plan, beside: self.plan, init: pidfd.raw, stdin: channels.ends[0]?.raw,
-                stdout: channels.ends[1]?.raw, stderr: channels.ends[2]?.raw, cgroup: cgroup)
+                plan, beside: self.plan, init: pidfd.raw, stdio: channels.ends.map { $0?.raw },
+                passed: channels.passedEnds, cgroup: cgroup)
         }
+        if let place { return try make(place.raw) }
         do throws(Errno) { return try make(directory.raw) } catch .busy {
             guard let initial, let place = try cgroup.group(of: initial.pid) else { throw .busy }
             return try make(place.raw)

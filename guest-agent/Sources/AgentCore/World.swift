@@ -9,6 +9,8 @@ import LinuxSys
 enum World {
     /// Where the agent keeps its things. Containers with users of their own go through it, and read nothing.
     static let directory = "/run/kvm"
+    /// Sockets that containers were handed.
+    static let passed = directory + "/passed"
 
     static func make() {
         makeRootMovable()
@@ -19,6 +21,7 @@ enum World {
         mount("cgroup2", CgroupTree().root, hardened, "nsdelegate,memory_recursiveprot")
         GuestConsole.trace("cgroup2")
         for name in ["", "/share", "/root", "/sockets", "/disk"] { mkdir(directory + name, 0o711) }
+        mkdir(passed, 0o700)
         raiseLimits()
         for (parameter, value) in parameters { write(value, to: "/proc/sys/\(parameter)") }
         GuestConsole.trace("limits and parameters")

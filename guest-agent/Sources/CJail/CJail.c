@@ -126,10 +126,45 @@ int room_take_terminal(const struct cjail_plan *plan, int sync, int master, int 
     return room_report(sync, &report, master);
 }
 
+// What the process has behind its stdio, in order. They are moved out of the way first, as is `*sync`: one may be where
+// another goes.
+static int pass_descriptors(const struct cjail_plan *plan, int sync) {
+    int moved[CJAIL_MOST_PASSED], first_free = 3 + (int)plan->passed_count;
+    int other = sync < first_free ? fcntl(sync, F_DUPFD_CLOEXEC, first_free) : sync;
+    if (other < 0) room_fail_step(sync, CJAIL_STEP_STDIO, 0);
+    for (size_t i = 0; i < plan->passed_count; i++) {
+        moved[i] = fcntl(plan->passed[i].fd, F_DUPFD_CLOEXEC, first_free);
+        if (moved[i] < 0) room_fail_step(other, CJAIL_STEP_STDIO, 3 + (uint32_t)i);
+    }
+    for (size_t i = 0; i < plan->passed_count; i++) {
+        if (dup2(moved[i], 3 + (int)i) < 0) room_fail_step(other, CJAIL_STEP_STDIO, 3 + (uint32_t)i);
+        close(moved[i]);
+    }
+    return other;
+}
+
+void room_open_passed(const struct cjail_plan *plan, int sync) {
+    if (plan->passed_count > CJAIL_MOST_PASSED) {
+        errno = E2BIG;
+        room_fail_step(sync, CJAIL_STEP_STDIO, 0);
+    }
+    for (size_t i = 0; i < plan->passed_count; i++) {
+        struct cjail_passed *passed = &plan->passed[i];
+        if (passed->fd >= 0) continue;
+        // The host made the name; a link would be somebody else's.
+        passed->fd = room_move_from_stdio(open(passed->path, passed->flags | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC));
+        if (passed->fd < 0) room_fail_step(sync, CJAIL_STEP_STDIO, 3 + (uint32_t)i);
+        if (passed->offset && lseek(passed->fd, (off_t)passed->offset, SEEK_SET) < 0) {
+            room_fail_step(sync, CJAIL_STEP_STDIO, 3 + (uint32_t)i);
+        }
+    }
+}
+
 _Noreturn void room_become_program(const struct cjail_plan *plan, int sync, struct cjail_report *report) {
     char program_path[PATH_MAX];
     uint32_t step = 0, index = 0;
 
+    sync = pass_descriptors(plan, sync);
     if (reopen_null(plan) < 0) room_fail_step(sync, CJAIL_STEP_STDIO, 0);
     umask(plan->has_umask ? plan->umask : 022);
     room_set_home(plan);
@@ -142,7 +177,7 @@ _Noreturn void room_become_program(const struct cjail_plan *plan, int sync, stru
     report->kind = CJAIL_READY;
     if (room_report(sync, report, -1) < 0 || wait_for_start(sync) < 0) room_fail_step(sync, CJAIL_STEP_SYNC, 0);
     // Nothing of the agent's may be left open in the container, whoever forgot a flag.
-    syscall(SYS_close_range, 3u, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
+    syscall(SYS_close_range, 3u + (unsigned)plan->passed_count, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
     if (plan->no_new_privileges && room_load_filter(plan) < 0) room_fail_step(sync, CJAIL_STEP_SECCOMP, 0);
     if (room_run_hooks(plan, &index) < 0) room_fail_step(sync, CJAIL_STEP_HOOK, index);
     execve(program, plan->arguments, plan->environment);
@@ -166,6 +201,7 @@ _Noreturn void room_run_child(const struct cjail_plan *plan, int sync) {
     // Who sends a signal to the agent's group must not hit the container, and a terminal needs a session leader.
     setsid();
     sync = room_move_from_stdio(sync);
+    room_open_passed(plan, sync);
     // Every descriptor of the agent is closed on exec anyhow; none is to be left open while the image is touched.
     if (plan->namespaces & CLONE_NEWCGROUP && unshare(CLONE_NEWCGROUP) < 0) room_fail_step(sync, CJAIL_STEP_NAMESPACES, 0);
 

@@ -65,6 +65,8 @@ static int run(const struct cjail_hook *hook, const char *state) {
     pid_t pid = fork();
     if (pid == 0) {
         signal(SIGPIPE, SIG_DFL);
+        // What the program is to have is not the hook's.
+        syscall(SYS_close_range, 3u, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
         if (dup2(input[0], 0) >= 0) execve(hook->path, hook->arguments, hook->environment);
         code = errno;
         // Nobody is there to be told when this fails.

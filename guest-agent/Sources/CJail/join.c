@@ -21,9 +21,10 @@ static int join(int init, uint64_t namespaces) {
 
 // Processes of the container will see this one: it must not hold what is the agent's.
 static void close_others(const struct cjail_plan *plan, int init, int sync) {
-    enum { OTHERS = 6, MOST = OTHERS + 16 };
+    enum { OTHERS = 6, MOST = OTHERS + 16 + CJAIL_MOST_PASSED };
     int keep[MOST] = {sync, init, plan->cgroup, plan->stdio[0], plan->stdio[1], plan->stdio[2]};
     size_t count = OTHERS;
+    for (size_t i = 0; i < plan->passed_count && count < MOST; i++) keep[count++] = plan->passed[i].fd;
     for (size_t i = 0; i < plan->join_count && count < MOST; i++) keep[count++] = plan->joins[i].init;
     unsigned from = 3;
     while (1) {
@@ -86,6 +87,7 @@ _Noreturn void room_join(const struct cjail_plan *plan, int init, int sync) {
     room_default_signals();
     umask(0);
     sync = room_move_from_stdio(sync);
+    room_open_passed(plan, sync);
     close_others(plan, init, sync);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     room_set_oom_score(plan, sync);
@@ -112,6 +114,7 @@ _Noreturn void room_spawn_joined(const struct cjail_plan *plan, int sync) {
     room_default_signals();
     umask(0);
     sync = room_move_from_stdio(sync);
+    room_open_passed(plan, sync);
     room_set_oom_score(plan, sync);
     if (room_has_user_namespace(plan)) {
         room_give_stdio(plan);

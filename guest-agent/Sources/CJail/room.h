@@ -121,6 +121,8 @@ _Noreturn void room_run_child(const struct cjail_plan *plan, int sync);
 _Noreturn void room_fail_step(int sync, enum cjail_step step, uint32_t op);
 int room_report(int sync, const struct cjail_report *report, int descriptor);
 int room_move_from_stdio(int fd);
+// The files that the process is to have open: while the share can be seen. Leaves when one can't be opened.
+void room_open_passed(const struct cjail_plan *plan, int sync);
 // The end of both ways: stdio, terminal, limits, user, and, when it is told so, exec.
 int room_take_terminal(const struct cjail_plan *plan, int sync, int master, int slave);
 _Noreturn void room_become_program(const struct cjail_plan *plan, int sync, struct cjail_report *report);

@@ -16,6 +16,11 @@ public struct Cgroup: Sendable {
     /// The directory, for clone3(2) to make a process in.
     public func directory() throws(Errno) -> FileDescriptor { try FileDescriptor.directory(path) }
 
+    /// The directory of one below it; `names` hold no "..".
+    public func directory(below names: [String]) throws(Errno) -> FileDescriptor {
+        try FileDescriptor.directory(([path] + names).joined(separator: "/"))
+    }
+
     /// The directory of the cgroup that a process of it is in, which may be one below it; nil: it is in none.
     public func group(of pid: pid_t) throws(Errno) -> FileDescriptor? {
         let text = String(decoding: try File.readStart("/proc/\(pid)/cgroup", count: 4096), as: UTF8.self)

@@ -73,20 +73,40 @@ public final class FlatPlan {
     /// Has the child keep the network namespace that it is made in, as its own.
     public func keepNetwork() { plan.namespaces &= ~NamespaceFlag.network }
 
-    /// Makes the child; `stdio` and `cgroup` are descriptors, -1 for none.
-    func spawn(stdio: (CInt, CInt, CInt), cgroup: CInt, sync: CInt) -> pid_t {
-        plan.stdio = stdio
+    /// Makes the child; `cgroup` is a descriptor, -1 for none.
+    func spawn(stdio: [CInt?], passed: [PassedEnd], cgroup: CInt, sync: CInt) -> pid_t {
+        take(stdio, passed)
         plan.cgroup = cgroup
         defer { inits = [] }
         return cjail_spawn(&plan, sync)
     }
 
     /// Makes a process beside `init`, a pidfd, in the namespaces and the root of `container`'s plan.
-    func join(_ container: FlatPlan, init: CInt, stdio: (CInt, CInt, CInt), cgroup: CInt, sync: CInt) -> pid_t {
+    func join(
+        _ container: FlatPlan, init: CInt, stdio: [CInt?], passed: [PassedEnd], cgroup: CInt, sync: CInt
+    ) -> pid_t {
         plan.namespaces = container.plan.namespaces | container.joined
-        plan.stdio = stdio
+        take(stdio, passed)
         plan.cgroup = cgroup
         return cjail_join(&plan, `init`, sync)
+    }
+
+    private func take(_ stdio: [CInt?], _ passed: [PassedEnd]) {
+        func end(_ index: Int) -> CInt { index < stdio.count ? stdio[index] ?? -1 : -1 }
+        plan.stdio = (end(0), end(1), end(2))
+        let ends = UnsafeMutablePointer<cjail_passed>.allocate(capacity: max(1, passed.count))
+        allocations.append(UnsafeMutableRawPointer(ends))
+        for (index, end) in passed.enumerated() {
+            switch end {
+            case .descriptor(let descriptor):
+                ends[index] = cjail_passed(fd: descriptor.raw, path: nil, flags: 0, offset: 0)
+            case .file(let path, let flags, let offset):
+                ends[index] = cjail_passed(
+                    fd: -1, path: UnsafePointer(copy(path)), flags: CInt(bitPattern: flags), offset: offset)
+            }
+        }
+        plan.passed = ends
+        plan.passed_count = passed.count
     }
 
     private func readProcess(_ reader: inout WireReader) throws(WireError) {

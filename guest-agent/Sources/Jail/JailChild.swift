@@ -3,6 +3,13 @@ import CJail
 import CLinux
 import LinuxSys
 
+/// What a process has behind its stdio.
+public enum PassedEnd {
+    case descriptor(SharedDescriptor)
+    /// The child opens it: an absolute path in the guest, flags of open(2), where it stands.
+    case file(path: String, flags: UInt32, offset: UInt64)
+}
+
 /// A container's first process while it is being made: between clone and exec.
 public final class JailChild {
     /// What the child says.
@@ -24,29 +31,25 @@ public final class JailChild {
     /// The descriptor to watch for reading.
     public var raw: CInt { socket.raw }
 
-    /// Makes the child. `stdio` are the container's ends, nil is /dev/null; `cgroup` is the directory of its cgroup.
-    public init(
-        _ plan: FlatPlan, stdin: CInt?, stdout: CInt?, stderr: CInt?, cgroup: CInt?
-    ) throws(Errno) {
+    /// Makes the child. `stdio` are the container's ends, three, nil is /dev/null; `cgroup` is the directory of its cgroup.
+    public init(_ plan: FlatPlan, stdio: [CInt?], passed: [PassedEnd] = [], cgroup: CInt?) throws(Errno) {
         let (ours, theirs) = try Sockets.pair(.packets).split()
         socket = FileDescriptor(owning: ours)
         let childSide = FileDescriptor(owning: theirs)
-        pid = plan.spawn(
-            stdio: (stdin ?? -1, stdout ?? -1, stderr ?? -1), cgroup: cgroup ?? -1, sync: childSide.raw)
+        pid = plan.spawn(stdio: stdio, passed: passed, cgroup: cgroup ?? -1, sync: childSide.raw)
         if pid < 0 { throw Errno.current }
     }
 
     /// Makes a process beside a container's init, which `init` is a pidfd of; the first event is `forked`.
     public init(
-        _ plan: FlatPlan, beside container: FlatPlan, init: CInt, stdin: CInt?, stdout: CInt?, stderr: CInt?,
+        _ plan: FlatPlan, beside container: FlatPlan, init: CInt, stdio: [CInt?], passed: [PassedEnd],
         cgroup: CInt
     ) throws(Errno) {
         let (ours, theirs) = try Sockets.pair(.packets).split()
         socket = FileDescriptor(owning: ours)
         let childSide = FileDescriptor(owning: theirs)
         pid = plan.join(
-            container, init: `init`, stdio: (stdin ?? -1, stdout ?? -1, stderr ?? -1), cgroup: cgroup,
-            sync: childSide.raw)
+            container, init: `init`, stdio: stdio, passed: passed, cgroup: cgroup, sync: childSide.raw)
         if pid < 0 { throw Errno.current }
     }
 

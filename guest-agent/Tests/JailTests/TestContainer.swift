@@ -81,8 +81,8 @@ final class TestContainer {
         do {
             let writer = FileDescriptor(owning: fds[1])
             child = try JailChild(
-                try FlatPlan(plan.encoded, share: directory + "/share", root: directory + "/mount"), stdin: nil,
-                stdout: writer.raw, stderr: writer.raw, cgroup: nil)
+                try FlatPlan(plan.encoded, share: directory + "/share", root: directory + "/mount"),
+                stdio: [nil, writer.raw, writer.raw], cgroup: nil)
         }
         var result = Result()
         var terminal: SharedDescriptor?

@@ -34,6 +34,15 @@ enum cjail_op_kind {
 // Where disks are mounted in the guest, each under its serial number.
 #define CJAIL_DISKS "/run/kvm/disk"
 
+enum { CJAIL_MOST_PASSED = 60 };
+
+struct cjail_passed {
+    int fd;                    // -1: the child opens a file
+    const char *path;          // in the guest
+    int flags;                 // of open(2)
+    uint64_t offset;
+};
+
 struct cjail_op {
     uint32_t kind;
     uint32_t option;      // 0 or 1; see the kinds
@@ -103,6 +112,8 @@ struct cjail_plan {
     char **environment;        // NULL at the end, then one free slot: HOME
     const char *cwd;
     int stdio[3];              // -1: /dev/null; none is used with a terminal
+    struct cjail_passed *passed; // what becomes descriptor 3 and those behind it
+    size_t passed_count;       // at most CJAIL_MOST_PASSED
     int terminal;
     uint16_t rows, columns;
     uint32_t uid, gid;
@@ -137,7 +148,7 @@ enum cjail_step {
     CJAIL_STEP_OPERATION,  // report.op says which
     CJAIL_STEP_PIVOT,
     CJAIL_STEP_TERMINAL,
-    CJAIL_STEP_STDIO,
+    CJAIL_STEP_STDIO,      // report.op: 0, or the number of a descriptor behind them
     CJAIL_STEP_LIMITS,     // report.op says which
     CJAIL_STEP_CWD,
     CJAIL_STEP_CAPABILITIES,
