@@ -35,6 +35,9 @@ enum { MOST_TREES = 4096, KILLED = 128 + SIGKILL };
 #define AT_RECURSIVE 0x8000
 #endif
 #define MOVE_EMPTY_PATHS 0x44u
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
 #define CONFIG_CREATE 6u
 #define CONFIG_STRING 1u
 #define ATTR_RDONLY 1u
@@ -104,6 +107,30 @@ static int drop_capabilities(void) {
     return (int)syscall(SYS_capset, &header, none);
 }
 
+// The clocks of a time namespace are set before anybody is in it, and who makes one is not.
+static int enter_time(const char *offsets) {
+    if (unshare(CLONE_NEWTIME) < 0) return -1;
+    if (*offsets) {
+        int file = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+        size_t length = strlen(offsets);
+        if (file < 0 || write(file, offsets, length) != (ssize_t)length) return -1;
+        close(file);
+    }
+    int namespace = open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
+    if (namespace < 0 || setns(namespace, CLONE_NEWTIME) < 0) return -1;
+    close(namespace);
+    return 0;
+}
+
+// Those that the container has of its own, or of another one; nobody but who looks at them has a use for them here.
+static int take_namespaces(const struct cspawn_stand_in *request) {
+    if (request->new_cgroup && unshare(CLONE_NEWCGROUP) < 0) return -1;
+    if (request->new_time && enter_time(request->time_offsets) < 0) return -1;
+    // The supervisor writes its maps: it may, and this process may not.
+    if (request->new_user && unshare(CLONE_NEWUSER) < 0) return -1;
+    return request->join_user >= 0 ? setns(request->join_user, CLONE_NEWUSER) : 0;
+}
+
 // To the container's place: its root, its volumes, a /proc of this pid namespace. Whoever enters the namespaces of this
 // process, as podman's cp and top do, then finds the container and not the host.
 static int enter(const struct cspawn_stand_in *request) {
@@ -132,6 +159,7 @@ static int enter(const struct cspawn_stand_in *request) {
     if (proc < 0 || attach_at(root, proc, "proc") < 0) return CSPAWN_PLACE_PROC;
     close(proc);
     close(root);
+    if (take_namespaces(request) < 0) return CSPAWN_PLACE_NAMESPACES;
     return drop_capabilities() < 0 ? CSPAWN_PLACE_CAPABILITIES : 0;
 }
 
@@ -172,9 +200,14 @@ static void hand_on(const struct cspawn_stand_in *request, int signals) {
     say(request->channel, (unsigned char[]){CSPAWN_IN_SIGNAL, (unsigned char)info.ssi_signo}, 2);
 }
 
-static void close_all_but(int kept) {
-    if (kept > 0) syscall(SYS_close_range, 0u, (unsigned)kept - 1, 0u);
-    syscall(SYS_close_range, (unsigned)kept + 1, ~0u, 0u);
+// `other` may be -1.
+static void close_all_but(int kept, int other) {
+    unsigned low = (unsigned)kept, high = (unsigned)kept;
+    if (other >= 0 && other < kept) low = (unsigned)other;
+    if (other > kept) high = (unsigned)other;
+    if (low > 0) syscall(SYS_close_range, 0u, low - 1, 0u);
+    if (high > low + 1) syscall(SYS_close_range, low + 1, high - 1, 0u);
+    syscall(SYS_close_range, high + 1, ~0u, 0u);
 }
 
 static int release_segment(struct dl_phdr_info *info, size_t size, void *unused) {
@@ -192,7 +225,7 @@ static _Noreturn void stand_in(const struct cspawn_stand_in *request) {
     for (size_t i = 0; i < request->join_count; i++) {
         if (setns(request->joins[i], 0) < 0) _exit(CSPAWN_NOT_JOINED);
     }
-    close_all_but(request->channel);
+    close_all_but(request->channel, request->join_user);
     setsid();
     prctl(PR_SET_NAME, "kvm-runtime", 0, 0, 0);
     if (request->title) {

@@ -42,8 +42,7 @@ extension JailPlan {
         rootReadOnly = spec.root?.readonly ?? false
         uidMap = linux.uidMappings.lines
         gidMap = linux.gidMappings.lines
-        timeOffsets = linux.timeOffsets.sorted { $0.key < $1.key }
-            .map { "\($0.key) \($0.value.secs) \($0.value.nanosecs)\n" }.joined()
+        timeOffsets = linux.timeOffsetLines
         rootPropagation = MountFlags.propagation(named: linux.rootfsPropagation) ?? []
 
         if namespaces & NamespaceFlag.network != 0 { operations.append(.loopback) }

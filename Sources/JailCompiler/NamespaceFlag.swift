@@ -16,3 +16,11 @@ extension NamespaceFlag {
         }
     }
 }
+
+extension Linux {
+    /// As /proc/PID/timens_offsets takes them.
+    public var timeOffsetLines: String {
+        timeOffsets.sorted { $0.key < $1.key }
+            .map { "\($0.key) \($0.value.secs) \($0.value.nanosecs)\n" }.joined()
+    }
+}

@@ -27,12 +27,16 @@ extension Linux {
         try resources?.validate(path: "\(path).resources")
         try IDMapping.validate(uidMappings, path: "\(path).uidMappings")
         try IDMapping.validate(gidMappings, path: "\(path).gidMappings")
-        let isMapped = namespaces.contains { $0.type == .user && $0.path.isEmpty }
-        guard isMapped == !uidMappings.isEmpty, isMapped == !gidMappings.isEmpty else {
+        let user = namespaces.first { $0.type == .user }
+        let isMapped = user?.path.isEmpty ?? false
+        // Of a namespace of another's they say what is known of it, or nothing.
+        let isJoined = user.map { !$0.path.isEmpty } ?? false
+        let isGiven = !uidMappings.isEmpty
+        guard isGiven == !gidMappings.isEmpty, isGiven == isMapped || isJoined else {
             throw Check.fail(
-                "\(path).uidMappings", "and gidMappings go together with a new user namespace in linux.namespaces")
+                "\(path).uidMappings", "and gidMappings go together with a user namespace in linux.namespaces")
         }
-        guard !isMapped || uidMappings.outer(0) != nil && gidMappings.outer(0) != nil else {
+        guard !isGiven || uidMappings.outer(0) != nil && gidMappings.outer(0) != nil else {
             throw Check.fail("\(path).uidMappings", "and gidMappings must map the container's root")
         }
         if let domain = personality?.domain, !Personality.domains.keys.contains(domain) {

@@ -8,7 +8,7 @@ import Spawn
 public struct Bundle: Sendable {
     /// Absolute, without symlinks.
     public let path: String
-    public let spec: Spec
+    public internal(set) var spec: Spec
     /// Absolute, without symlinks.
     public let rootfs: String
 

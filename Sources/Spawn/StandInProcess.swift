@@ -28,6 +28,12 @@ public struct StandInProcess: Sendable {
     public var rootfs: String
     public var trees: [Tree] = []
     public var newNetwork = false
+    /// Its maps are for the supervisor to write, when it is in its place.
+    public var newUser = false
+    public var newCgroup = false
+    public var newTime = false
+    /// As /proc/PID/timens_offsets takes them.
+    public var timeOffsets = ""
     /// Files of namespaces of others that it is to be in: `/proc/PID/ns/net`.
     public var joins: [Join] = []
 
@@ -62,7 +68,12 @@ public struct StandInProcess: Sendable {
         var pid: pid_t = -1
         var failure = Errno.invalidArgument
         var files: [SharedDescriptor] = []
-        for join in joins { files.append(SharedDescriptor(try FileDescriptor.open(join.path, O_RDONLY))) }
+        var user: SharedDescriptor?
+        for join in joins {
+            let file = SharedDescriptor(try FileDescriptor.open(join.path, O_RDONLY))
+            // It takes away the right to all others, and to its place.
+            if join.kind == UInt64(CSPAWN_NEW_USER) { user = file } else { files.append(file) }
+        }
         let numbers = files.map(\.raw)
         trees.withUnsafeBufferPointer { trees in
             words.withUnsafeBytes { words in
@@ -72,6 +83,11 @@ public struct StandInProcess: Sendable {
                     request.trees = trees.baseAddress
                     request.tree_count = trees.count
                     request.new_network = newNetwork ? 1 : 0
+                    request.new_user = newUser ? 1 : 0
+                    request.new_cgroup = newCgroup ? 1 : 0
+                    request.new_time = newTime ? 1 : 0
+                    request.time_offsets = UnsafePointer(strings.add(timeOffsets))
+                    request.join_user = user?.raw ?? -1
                     request.joins = numbers.baseAddress
                     request.join_count = numbers.count
                     request.joined = UInt(joins.reduce(0) { $0 | $1.kind })
@@ -130,6 +146,7 @@ public enum StandInMessage: Equatable, Sendable {
         case CSPAWN_PLACE_PIVOT: "pivot_root"
         case CSPAWN_PLACE_TREE: "mounting the volumes for it"
         case CSPAWN_PLACE_PROC: "mounting a /proc for it"
+        case CSPAWN_PLACE_NAMESPACES: "taking its user, cgroup and time namespaces"
         default: "dropping its capabilities"
         }
     }

@@ -66,6 +66,60 @@ extension EndToEnd {
             }
         }
 
+        @Test("user, cgroup and time namespaces too; the host sees the same of those that stand for them")
+        func usersCgroupAndTime() throws {
+            let kinds = ["user", "cgroup", "time"]
+            let mapping: JSONValue = [["containerID": 0, "hostID": 100_000, "size": 65536]]
+            let edit = { (config: inout JSONValue) in
+                for kind in kinds { config.append("linux.namespaces", ["type": .string(kind)]) }
+                config.set("linux.uidMappings", mapping)
+                config.set("linux.gidMappings", mapping)
+                config.set("linux.timeOffsets", ["boottime": ["secs": 100_000, "nanosecs": 0]])
+            }
+            try withFirst("echo ready; sleep 1000", edit) { host, first in
+                let script =
+                    "for kind in user cgroup time; do readlink /proc/self/ns/$kind; done; cat /proc/self/uid_map; "
+                    + "cut -d. -f1 /proc/uptime; id -u; touch /dev/shm/file; stat -c %u /dev/shm/file"
+                let theirs = try host.command("exec", first, "sh", "-c", script)
+                #expect(theirs.code == 0, "\(theirs)")
+                let second = try member(of: first, host, script + "; echo ready; sleep 1000", joining: kinds) {
+                    config in
+                    config.append(
+                        "linux.namespaces", ["type": "user", "path": .string(Self.path(host, first, "user"))])
+                    config.append(
+                        "linux.namespaces", ["type": "time", "path": .string(Self.path(host, first, "time"))])
+                }
+                let run = try host.starting(second, ["--detach"])
+                try run.wait(forOutput: "ready")
+                defer { _ = try? host.command("delete", "--force", host.id) }
+                let own = run.out.split(separator: "\n").map(String.init)
+                #expect(
+                    own.count == 8 && Array(own.prefix(4)) == Array(theirs.lines.prefix(4)), "\(own) \(theirs.lines)")
+                #expect(own[3].split(separator: " ") == ["0", "100000", "65536"])
+                #expect(own[5] == "0" && own[6] == "0")
+                for uptime in [own[4], theirs.lines[4]] { #expect((100_000...101_000).contains(Int(uptime) ?? 0)) }
+                let exec = try host.command("exec", host.id, "sh", "-c", "cat /proc/self/uid_map; echo x > /dev/stdout")
+                #expect(exec.code == 0 && exec.lines == [own[3], "x"], "\(exec)")
+                for kind in kinds {
+                    let standIns = [Self.path(host, first, kind), Self.path(host, host.id, kind)].map(Self.target)
+                    #expect(standIns[0] == standIns[1] && standIns[0] != Self.target("/proc/self/ns/\(kind)"))
+                }
+                let pid = try #require(try host.state(host.id)?["pid"]?.integer)
+                let map = String(decoding: try File.readStart("/proc/\(pid)/uid_map", count: 100), as: UTF8.self)
+                #expect(map.split { $0 == " " || $0 == "\n" } == ["0", "100000", "65536"])
+            }
+        }
+
+        private static func path(_ host: Host, _ id: String, _ file: String) -> String {
+            "/proc/\((try? host.state(id)?["pid"]?.integer) ?? 0)/ns/\(file)"
+        }
+
+        private static func target(_ link: String) -> String {
+            var buffer = [CChar](repeating: 0, count: 200)
+            let count = readlink(link, &buffer, buffer.count)
+            return String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        }
+
         /// Every command works on it as on any other container.
         @Test func aWholeLife() throws {
             try withFirst { host, first in
@@ -235,8 +289,7 @@ extension EndToEnd {
                 #expect(try refused("network", "/no/such").contains("linux.namespaces[0].path: /no/such: No such file"))
                 let pid = try #require(try host.state(first)?["pid"]?.integer)
                 #expect(
-                    try refused("cgroup", "/proc/\(pid)/ns/cgroup").contains(
-                        "joining a cgroup namespace is not supported"))
+                    try refused("cgroup", "/proc/\(pid)/ns/uts").contains("is no namespace of a container under"))
             }
         }
     }

@@ -78,11 +78,18 @@ struct cspawn_tree {
     int read_only;
 };
 
+// CLONE_NEWUSER, which Swift does not see.
+enum { CSPAWN_NEW_USER = 0x10000000 };
+
 struct cspawn_stand_in {
     const char *rootfs;
     const struct cspawn_tree *trees;
     size_t tree_count;
     int new_network;
+    // Taken last, in the container's place: from then on it can do nothing on the host.
+    int new_user, new_cgroup, new_time;
+    const char *time_offsets; // for /proc/self/timens_offsets
+    int join_user;            // a user namespace of another's (/proc/PID/ns/user); -1: none
     // Namespaces of others to be in (descriptors of /proc/PID/ns files), and their kinds (CLONE_NEW…).
     const int *joins;
     size_t join_count;
@@ -107,7 +114,14 @@ enum {
 // A stand-in that can't join ends at once, with this code.
 enum { CSPAWN_NOT_JOINED = 125 };
 
-enum { CSPAWN_PLACE_ROOT = 1, CSPAWN_PLACE_PIVOT, CSPAWN_PLACE_TREE, CSPAWN_PLACE_PROC, CSPAWN_PLACE_CAPABILITIES };
+enum {
+    CSPAWN_PLACE_ROOT = 1,
+    CSPAWN_PLACE_PIVOT,
+    CSPAWN_PLACE_TREE,
+    CSPAWN_PLACE_PROC,
+    CSPAWN_PLACE_CAPABILITIES,
+    CSPAWN_PLACE_NAMESPACES,
+};
 
 // Makes the process that stands for a container's init on the host: the first of a pid namespace of its own, with the
 // rootfs as its root, no capabilities and no program. It hands on the signals that it is sent, and ends with the exit

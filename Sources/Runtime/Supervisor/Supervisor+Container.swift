@@ -141,11 +141,29 @@ extension Supervisor {
     func standInEvent(_ event: InitStandIn.Event) {
         switch event {
         case .signal(let signal): take(signal)
-        case .entered: containerReady()
+        case .entered:
+            do throws(RuntimeError) { try writeMapsOfStandIn() } catch { return fail(error) }
+            containerReady()
         case .failed(let error): fail(error)
         case .gone:
             guard phase < .exited else { return }
             fail(RuntimeError("the container's process on the host was killed", exitCode: 128 + SIGKILL))
+        }
+    }
+
+    /// It has a user namespace as the container has, so that who looks at it sees the same.
+    private func writeMapsOfStandIn() throws(RuntimeError) {
+        guard spec.linux?.namespaces.contains(where: { $0.type == .user && $0.path.isEmpty }) ?? false else { return }
+        let maps = [("uid_map", spec.linux?.uidMappings), ("gid_map", spec.linux?.gidMappings)]
+        for (name, mappings) in maps {
+            let file = "/proc/\(request.standIn)/\(name)"
+            do throws(Errno) {
+                // In one write: the kernel takes no second one.
+                let bytes = Array((mappings ?? []).lines.utf8)
+                guard try FileDescriptor.open(file, O_WRONLY).write(bytes) == bytes.count else { throw .ioError }
+            } catch {
+                throw RuntimeError("the container's process on the host: \(file): \(error)")
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 import AgentProtocol
 import Glibc
+import JSON
 import JailCompiler
 import LinuxSys
 import OCISpec
@@ -17,10 +18,15 @@ struct JoinedNamespaces: Equatable {
     let joins: [NamespaceJoin]
     /// The same on the host, for the stand-in.
     let standIns: [StandInProcess.Join]
+    /// Whose user namespace it is to be in.
+    let users: ContainerID?
 
     private static let kinds: [(Linux.Namespace.Kind, file: String)] = [
-        (.network, "net"), (.ipc, "ipc"), (.uts, "uts"), (.pid, "pid"),
+        (.network, "net"), (.ipc, "ipc"), (.uts, "uts"), (.pid, "pid"), (.user, "user"), (.cgroup, "cgroup"),
+        (.time, "time"),
     ]
+    /// Those that a container may have none of, on the host and in the guest: who asks for the host's has the guest's.
+    private static let shareable: Set<Linux.Namespace.Kind> = [.user, .cgroup, .time]
 
     private struct Identity: Equatable {
         var device: UInt64
@@ -43,17 +49,21 @@ struct JoinedNamespaces: Equatable {
         var sandbox: (id: ContainerID, memoryMiB: Int)?
         var joins: [NamespaceJoin] = []
         var standIns: [StandInProcess.Join] = []
+        var users: ContainerID?
         for (index, namespace) in namespaces.enumerated() where !namespace.path.isEmpty {
             let field = "linux.namespaces[\(index)].path"
             guard let file = kinds.first(where: { $0.0 == namespace.type })?.file,
                 let flag = NamespaceFlag.of(namespace.type)
             else {
-                throw RuntimeError("\(field): joining a \(namespace.type.rawValue) namespace is not supported")
+                throw RuntimeError(
+                    "\(field): joining a \(namespace.type.rawValue) namespace is not supported: a root file system of its "
+                        + "own would take the place of the other's")
             }
             let wanted: Identity
             do throws(Errno) { wanted = try Identity(namespace.path) } catch {
                 throw RuntimeError("\(field): \(namespace.path): \(error)")
             }
+            if shareable.contains(namespace.type), wanted == (try? Identity("/proc/self/ns/\(file)")) { continue }
             guard let other = others.first(where: { (try? Identity("/proc/\($0.record.pid)/ns/\(file)")) == wanted })
             else {
                 throw RuntimeError(
@@ -65,13 +75,24 @@ struct JoinedNamespaces: Equatable {
                 throw RuntimeError("\(field): \(namespace.path) is in another guest than the other namespaces")
             }
             sandbox = (owner, other.record.memoryMiB)
+            if namespace.type == .user { users = other.id }
             joins.append(NamespaceJoin(container: other.id.text, namespaces: flag))
             // Its pid namespace is always its own: its end must not depend on the other's.
             if namespace.type != .pid { standIns.append(.init(path: namespace.path, kind: flag)) }
         }
         return sandbox.map {
-            JoinedNamespaces(sandbox: $0.id, memoryMiB: $0.memoryMiB, joins: joins, standIns: standIns)
+            JoinedNamespaces(
+                sandbox: $0.id, memoryMiB: $0.memoryMiB, joins: joins, standIns: standIns, users: users)
         }
+    }
+
+    /// The maps of the user namespace that it is to be in, where its configuration does not say them.
+    func completeMaps(of spec: inout Spec, in store: StateStore) {
+        guard let users, spec.linux?.uidMappings.isEmpty ?? false,
+            let other = try? Spec(json: try JSONValue.parse(try store.spec(of: users)))
+        else { return }
+        spec.linux?.uidMappings = other.linux?.uidMappings ?? []
+        spec.linux?.gidMappings = other.linux?.gidMappings ?? []
     }
 
     private static func running(in store: StateStore) -> [(id: ContainerID, record: ContainerRecord)] {

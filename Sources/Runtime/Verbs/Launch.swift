@@ -58,9 +58,11 @@ struct Launch {
     }
 
     private func start(
-        _ id: ContainerID, _ bundle: Bundle, _ store: StateStore, _ hasTerminal: Bool
+        _ id: ContainerID, _ given: Bundle, _ store: StateStore, _ hasTerminal: Bool
     ) throws(RuntimeError) -> LaunchedSandbox {
+        var bundle = given
         let joined = try JoinedNamespaces.find(bundle.spec, in: store)
+        joined?.completeMaps(of: &bundle.spec, in: store)
         var accelerated = false
         if joined == nil {
             accelerated = try AcceleratorChoice.isAccelerated(context.configuration, log: context.log)
@@ -148,7 +150,12 @@ struct Launch {
         standIn.trees =
             bundle.standInTrees + disks.filter { !$0.isRoot }.map { .init(source: nil, target: $0.target) }
         standIn.joins = joins
+        let new = Set((spec.linux?.namespaces ?? []).filter(\.path.isEmpty).map(\.type))
         standIn.newNetwork = spec.linux?.namespaces.contains { $0.type == .network } ?? false
+        standIn.newUser = new.contains(.user)
+        standIn.newCgroup = new.contains(.cgroup)
+        standIn.newTime = new.contains(.time)
+        standIn.timeOffsets = spec.linux?.timeOffsetLines ?? ""
         standIn.hostname = spec.hostname
         standIn.title = ["kvm-runtime:"] + (spec.process?.args ?? [])
         do throws(Errno) {

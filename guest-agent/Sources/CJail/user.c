@@ -5,7 +5,11 @@
 // A user namespace: its root may do in the container's other namespaces what root of the guest may do in the guest's, and
 // nothing outside of them. What has to be done outside is done before, by the helper.
 
-int room_has_user_namespace(const struct cjail_plan *plan) { return (plan->namespaces & CLONE_NEWUSER) != 0; }
+int room_has_user_namespace(const struct cjail_plan *plan) {
+    uint64_t all = plan->namespaces;
+    for (size_t i = 0; i < plan->join_count; i++) all |= plan->joins[i].namespaces;
+    return (all & CLONE_NEWUSER) != 0;
+}
 
 static int write_map(pid_t pid, const char *name, const char *lines) {
     char path[64];

@@ -49,7 +49,7 @@ public final class FlatPlan {
     public var hasPIDNamespace: Bool { plan.namespaces & NamespaceFlag.pid != 0 }
     public var hasNetworkNamespace: Bool { plan.namespaces & NamespaceFlag.network != 0 }
     /// Its root is not the guest's.
-    public var hasUserNamespace: Bool { plan.namespaces & NamespaceFlag.user != 0 }
+    public var hasUserNamespace: Bool { (plan.namespaces | joined) & NamespaceFlag.user != 0 }
     /// It lives in another container's network namespace.
     public var joinsNetwork: Bool { joined & NamespaceFlag.network != 0 }
     /// The namespaces that it has of others.
@@ -58,7 +58,11 @@ public final class FlatPlan {
     private var inits: [SharedDescriptor] = []
 
     /// Has the child live in namespaces of others; each `init` is a pidfd.
-    public func join(_ others: [(init: SharedDescriptor, namespaces: UInt64)]) {
+    public func join(_ given: [(init: SharedDescriptor, namespaces: UInt64)]) {
+        // Who is in another user namespace may not enter those of the guest any more.
+        let others =
+            given.filter { $0.namespaces & NamespaceFlag.user == 0 }
+            + given.filter { $0.namespaces & NamespaceFlag.user != 0 }
         inits = others.map { $0.`init` }
         joined = others.reduce(0) { $0 | $1.namespaces }
         let joins = UnsafeMutablePointer<cjail_join>.allocate(capacity: max(1, others.count))
