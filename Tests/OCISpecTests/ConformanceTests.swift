@@ -25,6 +25,8 @@ struct ConformanceTests {
         "linux.seccomp.syscalls[].action": ["SCMP_ACT_NOTIFY"],
         "linux.resources.memory.kernel": [1, -2],
         "linux.resources.memory.kernelTCP": [1],
+        "linux.memoryPolicy.mode": ["MPOL_WEIGHTED_INTERLEAVE"],
+        "linux.memoryPolicy.nodes": ["1", "0-1", "63", "0,2"],
         "mounts[].type": ["nfs", "ext4", "devtmpfs"],
         "mounts[].options[]": ["idmap", "tmpcopyup"],
         "mounts[].uidMappings[]": [["containerID": 0, "hostID": 1, "size": 1]],
