@@ -31,7 +31,12 @@ enum Support {
         "vm": .section,
         "vm.hypervisor": .done,
         "vm.kernel": .done,
-        "vm.image": .refused,
+        "vm.image": .section,
+        "vm.image.path": .done,
+        "vm.image.format": .refusedFor { value in
+            guard let format = value.string, format != "raw" else { return nil }
+            return "\(JSONText.quoted(format)) is not supported, raw is: qemu-img convert -O raw makes one of the other"
+        },
         "vm.hwConfig": .section,
         "vm.hwConfig.vcpus": .done,
         "vm.hwConfig.memory": .done,

@@ -27,6 +27,7 @@ struct ConformanceTests {
         "linux.resources.memory.kernelTCP": [1],
         "linux.memoryPolicy.mode": ["MPOL_WEIGHTED_INTERLEAVE"],
         "linux.memoryPolicy.nodes": ["1", "0-1", "63", "0,2"],
+        "vm.image.format": ["qcow2", "vdi", "vmdk", "vhd"],
         "mounts[].type": ["nfs", "ext4", "devtmpfs"],
         "mounts[].options[]": ["idmap", "tmpcopyup"],
         "mounts[].uidMappings[]": [["containerID": 0, "hostID": 1, "size": 1]],

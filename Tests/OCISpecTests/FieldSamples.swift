@@ -92,7 +92,7 @@ enum Samples {
         "linux.personality.domain": ["LINUX", "LINUX32"],
         "linux.memoryPolicy.mode": ["MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_PREFERRED", "MPOL_PREFERRED_MANY"],
         "linux.memoryPolicy.flags[]": ["MPOL_F_STATIC_NODES"], "linux.memoryPolicy.nodes": ["0", "0-0", "0,0"],
-        "linux.rootfsPropagation": ["private", "shared", "slave", "unbindable", "rslave"],
+        "vm.image.format": ["raw"], "linux.rootfsPropagation": ["private", "shared", "slave", "unbindable", "rslave"],
         "linux.cgroupsPath": ["/a/b", "relative", "machine.slice:libpod:abc"],
         "linux.resources.memory.limit": sizes, "linux.resources.memory.reservation": sizes,
         "linux.resources.memory.swap": sizes, "linux.resources.memory.kernel": [-1],

@@ -39,7 +39,7 @@ struct SupportTests {
                 "linux.mountLabel is not supported",
                 "linux.intelRdt is not supported",
                 "linux.memoryPolicy.nodes: node 1 is not there: the guest has one memory node, 0",
-                "linux.personality.flags is not supported", "vm.image is not supported",
+                "linux.personality.flags is not supported",
                 "vm.hwConfig.deviceTree is not supported",
                 "vm.hwConfig.dtdevs is not supported", "vm.hwConfig.iomems is not supported",
                 "vm.hwConfig.irqs is not supported",
@@ -79,6 +79,21 @@ struct SupportTests {
         spec.linux?.memoryPolicy = .init(mode: mode, nodes: nodes)
         try spec.validate()
         #expect(spec.refusals().map(\.description) == (refusal.map { ["linux.memoryPolicy.\($0)"] } ?? []))
+    }
+
+    @Test("the format of a virtual machine's image", arguments: ["raw", "", "qcow2", "vdi", "vmdk", "vhd", "RAW"])
+    func formatOfAnImage(format: String) throws {
+        let document = SchemaTree.configuration("vm.image.format", .string(format))
+        let spec = try Spec(json: document)
+        let refusals = spec.refusals().map(\.description)
+        guard !["raw", ""].contains(format) else {
+            #expect(refusals == [] && spec.vm?.image?.format == "raw")
+            return
+        }
+        #expect(
+            refusals == [
+                "vm.image.format: \"\(format)\" is not supported, raw is: qemu-img convert -O raw makes one of the other"
+            ])
     }
 
     @Test("an exec's process, and what update is given")

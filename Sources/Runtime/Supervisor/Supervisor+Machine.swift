@@ -72,6 +72,8 @@ extension Supervisor {
             kernelParameters: request.kernelParameters, tscKilohertz: request.tscKilohertz, shareTag: "kvmfs",
             trees: trees + binds, disks: request.disks.map(\.machineDisk), sharesFileLocks: request.sharesFileLocks,
             pollMicroseconds: request.pollMicroseconds)
+        // The last, so that the container's disks have the names that they have without it.
+        if let image = request.image { plan.disks.append(image.machineDisk) }
         plan.hypervisorParameters = request.hypervisorParameters
         return plan
     }
