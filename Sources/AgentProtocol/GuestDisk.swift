@@ -1,5 +1,5 @@
 /// A disk of the machine's that a container has, mounted by the agent before the container's child is made: the child
-/// finds it as `/name` where a source is a path below the share.
+/// finds it as `/name` where a source is a path below the share. Or one that is the guest's own root.
 public struct GuestDisk: Equatable, Sendable {
     /// More virtio devices a machine does not have.
     public static let most = 16

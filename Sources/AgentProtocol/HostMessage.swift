@@ -1,6 +1,8 @@
 /// What the host says to the agent.
 public enum HostMessage: Equatable, Sendable {
     case welcome(Welcome)
+    /// Makes a disk the guest's own root, before there is any container; answered `done`.
+    case enterRoot(GuestDisk)
     case create(CreateContainer)
     case start(container: String)
     /// Runs another process in a container; answered `created` when it has been executed.
@@ -25,7 +27,7 @@ public enum HostMessage: Equatable, Sendable {
     private enum Kind: UInt8 {
         case welcome = 1
         case create, start, signal, resize, setClock, shutdown, fileChanged, exec, freeze, update, listProcesses
-        case readCgroup
+        case readCgroup, enterRoot
     }
 
     public func frame(request: UInt32) -> Frame {
@@ -35,6 +37,9 @@ public enum HostMessage: Equatable, Sendable {
         case .welcome(let welcome):
             kind = .welcome
             welcome.write(to: &writer)
+        case .enterRoot(let disk):
+            kind = .enterRoot
+            disk.write(to: &writer)
         case .create(let create):
             kind = .create
             create.write(to: &writer)
@@ -82,6 +87,7 @@ public enum HostMessage: Equatable, Sendable {
         var reader = WireReader(frame.payload[...])
         switch kind {
         case .welcome: self = .welcome(try Welcome(from: &reader))
+        case .enterRoot: self = .enterRoot(try GuestDisk(from: &reader))
         case .create: self = .create(try CreateContainer(from: &reader))
         case .start: self = .start(container: try reader.container())
         case .exec: self = .exec(try ExecProcess(from: &reader))

@@ -11,7 +11,7 @@ public enum JailStep: UInt32, CaseIterable, Sendable {
     case namespaces = 1
     case rootfs, operation, pivot, terminal, stdio, limits, cwd, capabilities, groups, user, lookup, sync, exec, join,
         seccomp, hook, oomScore, scheduler, ioPriority, personality, affinity, timeOffsets,
-        idMaps
+        idMaps, memoryPolicy
 }
 
 /// What the child failed at. The host has the plan, and so the words for it.

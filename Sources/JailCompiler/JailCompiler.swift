@@ -36,7 +36,8 @@ extension JailPlan {
             rootfs: place.rootfs,
             process: try JailProcess(
                 process, terminal: place.terminal, personality: spec.linux?.personality,
-                uidMappings: spec.linux?.uidMappings ?? [], filter: place.filter))
+                memoryPolicy: spec.linux?.memoryPolicy, uidMappings: spec.linux?.uidMappings ?? [],
+                filter: place.filter))
         let linux = spec.linux ?? Linux()
         namespaces = try Self.namespaces(of: linux)
         rootReadOnly = spec.root?.readonly ?? false

@@ -33,6 +33,7 @@ extension JailPlan {
         case .scheduler: return .container("process.scheduler: \(error.words)")
         case .ioPriority: return .container("process.ioPriority: \(error.words)")
         case .personality: return .container("linux.personality: \(error.words)")
+        case .memoryPolicy: return .container("linux.memoryPolicy: \(error.words) (the guest's kernel decides)")
         case .affinity:
             let name = index == 0 ? "initial" : "final"
             return .container("process.execCPUAffinity.\(name): \(error.words) (the guest's processors are meant)")

@@ -60,6 +60,11 @@ extension JailProcess {
         if let scheduling { scheduling.write(to: &writer) }
         writer.put(ioPriority)
         writer.put(personality)
+        writer.put(memoryPolicy != nil)
+        if let memoryPolicy {
+            writer.put(memoryPolicy.mode)
+            writer.put(memoryPolicy.nodes)
+        }
         for words in [initialCPUs, finalCPUs] {
             writer.put(UInt32(words.count))
             for word in words { writer.put(word) }

@@ -29,6 +29,8 @@ public struct JailProcess: Equatable, Sendable {
     public var ioPriority: Int32?
     /// Of personality(2).
     public var personality: UInt64?
+    /// nil: the guest's own.
+    public var memoryPolicy: MemoryPolicy?
     /// The guest's processors, 64 a word, while an exec enters the container, and after that; empty: as they are.
     public var initialCPUs: [UInt64] = []
     public var finalCPUs: [UInt64] = []
@@ -50,8 +52,7 @@ public struct TerminalSize: Equatable, Sendable {
 extension JailProcess {
     public init(
         _ process: Process, terminal: TerminalSize?, personality: Linux.Personality? = nil,
-        uidMappings: [IDMapping] = [],
-        filter: SeccompFilter? = nil
+        memoryPolicy: Linux.MemoryPolicy? = nil, uidMappings: [IDMapping] = [], filter: SeccompFilter? = nil
     ) throws(SpecError) {
         self.filter = filter
         arguments = process.args
@@ -70,6 +71,7 @@ extension JailProcess {
         }
         ioPriority = process.ioPriority?.value
         self.personality = personality.flatMap { Linux.Personality.domains[$0.domain] }
+        self.memoryPolicy = try memoryPolicy.map { policy throws(SpecError) in try MemoryPolicy(policy) }
         if let affinity = process.execCPUAffinity {
             if !affinity.initial.isEmpty {
                 initialCPUs = try CPUMask.words(affinity.initial, "process.execCPUAffinity.initial")

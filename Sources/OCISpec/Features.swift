@@ -20,6 +20,8 @@ public struct Features: Equatable, Sendable {
     public var intelRdt: Bool
     public var idMappedMounts: Bool
     public var netDevices: Bool
+    /// Of `linux.memoryPolicy`.
+    public var memoryPolicyModes: [String]
 
     /// What `Support` says.
     public static var current: Features {
@@ -33,7 +35,9 @@ public struct Features: Equatable, Sendable {
             selinux: isDone("process.selinuxLabel"),
             intelRdt: isDone("linux.intelRdt"),
             idMappedMounts: Support.mountMappings,
-            netDevices: isDone("linux.netDevices"))
+            netDevices: isDone("linux.netDevices"),
+            memoryPolicyModes: Linux.MemoryPolicy.modes.keys.filter { !Linux.MemoryPolicy.newModes.contains($0) }
+                .sorted())
     }
 
     private static func isDone(_ path: String) -> Bool {
@@ -74,6 +78,10 @@ public struct Features: Equatable, Sendable {
             "intelRdt": ["enabled": .bool(intelRdt)],
             "mountExtensions": ["idmap": ["enabled": .bool(idMappedMounts)]],
             "netDevices": ["enabled": .bool(netDevices)],
+            "memoryPolicy": [
+                "modes": JSONValue(memoryPolicyModes),
+                "flags": JSONValue(Linux.MemoryPolicy.flagNumbers.keys.sorted()),
+            ],
         ]
     }
 }

@@ -38,6 +38,12 @@ extension Linux {
         public var nodes: String
         public var flags: [String]
 
+        public init(mode: String, nodes: String = "", flags: [String] = []) {
+            self.mode = mode
+            self.nodes = nodes
+            self.flags = flags
+        }
+
         public init(decoding cursor: JSONCursor) throws(JSONFieldError) {
             let fields = try cursor.object()
             mode = try fields["mode"].string()

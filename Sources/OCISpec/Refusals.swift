@@ -24,6 +24,11 @@ public struct Refusal: Equatable, Sendable, CustomStringConvertible {
         self.reason = Self.plain
     }
 
+    fileprivate init(_ path: String, reason: String) {
+        self.path = path
+        self.reason = reason
+    }
+
     fileprivate init(_ path: String, value: String) {
         let isPlain = !value.isEmpty && value.utf8.allSatisfy { 0x20 < $0 && $0 < 0x7F && $0 != UInt8(ascii: "\"") }
         self.path = path
@@ -105,6 +110,8 @@ private struct SupportWalk {
             if Support.isMeaningful(value) { refusals.append(Refusal(path)) }
         case .refusedIf(let test):
             if test(value) { refusals.append(Refusal(path)) }
+        case .refusedFor(let reason):
+            if let reason = reason(value) { refusals.append(Refusal(path.description, reason: reason)) }
         case .oneOf(let names):
             guard let name = value.string, names.contains(name) else {
                 refusals.append(Refusal(path.description, value: value.string ?? value.kind))

@@ -13,6 +13,8 @@ enum Support {
         case refused
         /// Refused if the test says so.
         case refusedIf(@Sendable (JSONValue) -> Bool)
+        /// Refused for the reason that this says; nil: it is done.
+        case refusedFor(@Sendable (JSONValue) -> String?)
         /// One of these names is done, any other refused.
         case oneOf(Set<String>)
     }
@@ -29,7 +31,12 @@ enum Support {
         "vm": .section,
         "vm.hypervisor": .done,
         "vm.kernel": .done,
-        "vm.image": .refused,
+        "vm.image": .section,
+        "vm.image.path": .done,
+        "vm.image.format": .refusedFor { value in
+            guard let format = value.string, format != "raw" else { return nil }
+            return "\(JSONText.quoted(format)) is not supported, raw is: qemu-img convert -O raw makes one of the other"
+        },
         "vm.hwConfig": .section,
         "vm.hwConfig.vcpus": .done,
         "vm.hwConfig.memory": .done,
@@ -92,7 +99,13 @@ enum Support {
         "linux.seccomp.listenerMetadata": .refused,
         "linux.mountLabel": .refused,
         "linux.intelRdt": .refused,
-        "linux.memoryPolicy": .refused,
+        "linux.memoryPolicy": .section,
+        "linux.memoryPolicy.mode": .refusedFor { value in
+            guard let mode = value.string, Linux.MemoryPolicy.newModes.contains(mode) else { return nil }
+            return "\(mode) needs Linux 6.9, and the guest has 6.1"
+        },
+        "linux.memoryPolicy.nodes": .refusedFor { Linux.MemoryPolicy.missingNodes(in: $0.string ?? "") },
+        "linux.memoryPolicy.flags": .done,
         "linux.personality": .section,
         "linux.personality.domain": .done,
         "linux.personality.flags": .refused,

@@ -70,13 +70,14 @@ extension VM {
 
     public struct Image: SpecObject {
         public var path: String
-        /// "raw", "qcow2", …
+        /// "raw", "qcow2", …; what is not said is raw.
         public var format: String
 
         public init(decoding cursor: JSONCursor) throws(JSONFieldError) {
             let fields = try cursor.object()
             path = try fields["path"].string()
-            format = try fields["format"].string()
+            let named = try fields["format"].string(or: "")
+            format = named.isEmpty ? "raw" : named
         }
 
         public var json: JSONValue {

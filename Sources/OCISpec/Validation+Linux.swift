@@ -42,6 +42,7 @@ extension Linux {
         if let domain = personality?.domain, !Personality.domains.keys.contains(domain) {
             throw Check.fail("\(path).personality.domain", "unknown domain \(Check.quoted(domain))")
         }
+        try memoryPolicy?.validate(path: "\(path).memoryPolicy")
         for name in timeOffsets.keys.sorted() where !["monotonic", "boottime"].contains(name) {
             throw Check.fail("\(path).timeOffsets", "\(Check.quoted(name)) is no clock of a time namespace")
         }

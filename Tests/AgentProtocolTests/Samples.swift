@@ -17,7 +17,8 @@ enum Samples {
     static let host: [HostMessage] = [
         .welcome(Welcome(realtime: 1_700_000_000_123_456_789, seed: Array(0..<64))),
         .welcome(Welcome(version: .max, realtime: .max, seed: [])),
-        .create(create),
+        .enterRoot(GuestDisk(name: "guest", type: "squashfs", readOnly: true, overlay: true)),
+        .enterRoot(GuestDisk(name: "é", type: "", readOnly: false, overlay: false)), .create(create),
         .create(
             CreateContainer(
                 container: "t", plan: [], shareTag: "", cgroup: [],

@@ -85,6 +85,9 @@ extension EndToEnd {
             Fault("hostname without a namespace", "hostname", "uts namespace") {
                 $0.remove("linux.namespaces") { $0["type"] == "uts" }
             },
+            Fault("memory policy", "linux.memoryPolicy.nodes: MPOL_BIND needs at least one node") {
+                $0.set("linux.memoryPolicy", ["mode": "MPOL_BIND"])
+            },
             Fault("bad sysctl", "linux.sysctl") { $0.set("linux.sysctl", ["../etc": "1"]) },
         ])
         func configurationIsInvalid(_ fault: Fault) throws {
@@ -107,6 +110,12 @@ extension EndToEnd {
             },
             Fault("cache and bandwidth", "linux.intelRdt is not supported") {
                 $0.set("linux.intelRdt", ["closID": "x"])
+            },
+            Fault("memory node", "linux.memoryPolicy.nodes: node 1 is not there: the guest has one memory node") {
+                $0.set("linux.memoryPolicy", ["mode": "MPOL_BIND", "nodes": "0-1"])
+            },
+            Fault("memory policy", "linux.memoryPolicy.mode: MPOL_WEIGHTED_INTERLEAVE needs Linux 6.9") {
+                $0.set("linux.memoryPolicy", ["mode": "MPOL_WEIGHTED_INTERLEAVE", "nodes": "0"])
             },
             Fault("AppArmor", "process.apparmorProfile is not supported") {
                 $0.set("process.apparmorProfile", "docker-default")

@@ -43,6 +43,41 @@ extension EndToEnd {
             #expect(try output("uname -m") { $0.set("linux.personality", ["domain": "LINUX"]) } == ["x86_64"])
         }
 
+        /// What numa_maps says of memory that has no policy but its process's.
+        @Test(
+            arguments: [
+                ("MPOL_BIND", "0", nil, "bind:0"), ("MPOL_INTERLEAVE", "0", nil, "interleave:0"),
+                ("MPOL_PREFERRED", "0", "MPOL_F_STATIC_NODES", "prefer=static:0"),
+                ("MPOL_BIND", "0", "MPOL_F_RELATIVE_NODES", "bind=relative:0"),
+                ("MPOL_PREFERRED_MANY", "0", nil, "prefer (many):0"), ("MPOL_PREFERRED", "", nil, "local"),
+                ("MPOL_LOCAL", "", nil, "local"), ("MPOL_DEFAULT", "", nil, "default"),
+            ] as [(String, String, String?, String)])
+        func memoryPolicy(mode: String, nodes: String, flag: String?, shown: String) throws {
+            let script = "sed 's/^[0-9a-f]* //; s/ \\(file\\|heap\\|stack\\|anon\\|mapped\\).*//' /proc/self/numa_maps"
+            let found = try output(script) {
+                $0.set("linux.memoryPolicy", ["mode": .string(mode), "flags": JSONValue(flag.map { [$0] } ?? [])])
+                if !nodes.isEmpty { $0.set("linux.memoryPolicy.nodes", .string(nodes)) }
+            }
+            // The kernel's own pages (vdso) have none.
+            #expect(
+                !found.isEmpty && Set(found).subtracting(["default"]) == Set([shown]).subtracting(["default"]),
+                "\(found)")
+        }
+
+        /// As with runc, a process that joins the container has it too.
+        @Test func memoryPolicyOfAnExec() throws {
+            try Host.use { host in
+                let bundle = try host.bundle("echo ready; sleep 100") {
+                    $0.set("linux.memoryPolicy", ["mode": "MPOL_INTERLEAVE", "nodes": "0"])
+                }
+                let run = try host.starting(bundle, ["--detach"])
+                try run.wait(forOutput: "ready")
+                let exec = try host.command("exec", host.id, "grep", "-c", "interleave:0", "/proc/self/numa_maps")
+                #expect(exec.code == 0 && (Int(exec.lines.first ?? "") ?? 0) > 0, "\(exec)")
+                #expect(try host.command("delete", "--force", host.id).code == 0)
+            }
+        }
+
         @Test func timeNamespace() throws {
             let lines = try output("cut -d. -f1 /proc/uptime; readlink /proc/self/ns/time; date +%s") {
                 $0.append("linux.namespaces", ["type": "time"])

@@ -9,7 +9,8 @@ extension EndToEnd {
         private static let kernel = Build.kernel
 
         @Test(arguments: [
-            ("vm.kernel.path", "vm.kernels"), ("annotations[\"io.kvm-runtime.vcpus\"]", "vm.hardware"),
+            ("vm.kernel.path", "vm.kernels"), ("annotations[\"io.kvm-runtime.image\"]", "vm.images"),
+            ("annotations[\"io.kvm-runtime.vcpus\"]", "vm.hardware"),
             ("annotations[\"io.kvm-runtime.hypervisor\"]", "vm.hypervisors"),
             ("annotations[\"io.kvm-runtime.kernel_parameters\"]", "vm.kernel_parameters"),
         ])
@@ -18,6 +19,7 @@ extension EndToEnd {
                 let outcome = try host.run("echo never") { config in
                     switch key {
                     case "vm.kernels": config.set("vm", ["kernel": ["path": .string(Self.kernel)]])
+                    case "vm.images": config.set("annotations", ["io.kvm-runtime.image": "/etc/passwd"])
                     case "vm.hardware": config.set("annotations", ["io.kvm-runtime.vcpus": "2"])
                     case "vm.hypervisors":
                         config.set("annotations", ["io.kvm-runtime.hypervisor": "/usr/bin/qemu-system-x86_64"])
@@ -83,7 +85,7 @@ extension EndToEnd {
                 let parameter = try run(place + "/own") { $0.set("vm.kernel.parameters", ["init=/bin/sh"]) }
                 #expect(parameter.code == 1 && parameter.err.contains("init=/bin/sh is not allowed"))
                 let image = try run(place + "/own") { $0.set("vm.image", ["path": "/x", "format": "raw"]) }
-                #expect(image.code == 1 && image.err.contains("vm.image is not supported"))
+                #expect(image.code == 1 && image.err.contains("vm.image.path is not allowed"), "\(image.err)")
             }
         }
     }

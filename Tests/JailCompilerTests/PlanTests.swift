@@ -1,3 +1,4 @@
+import AgentProtocol
 import OCISpec
 import Testing
 
@@ -172,6 +173,22 @@ import Testing
         #expect(process.limits == [.init(resource: 7, soft: 4, hard: 5)])
         #expect(process.umask == 0o77)
         #expect(process.capabilities == CapabilitySets())
+    }
+
+    @Test func memoryPolicy() throws {
+        func compiled(_ mode: String, _ nodes: String = "", _ flags: [String] = []) throws -> MemoryPolicy? {
+            try plan { $0.linux?.memoryPolicy = .init(mode: mode, nodes: nodes, flags: flags) }.process.memoryPolicy
+        }
+        #expect(try plan { _ in }.process.memoryPolicy == nil)
+        let bound = try compiled("MPOL_BIND", "0,2-3", ["MPOL_F_STATIC_NODES", "MPOL_F_NUMA_BALANCING"])
+        #expect(bound?.mode == 0xA002 && bound?.nodes == 0b1101)
+        let local = try compiled("MPOL_LOCAL")
+        #expect(local?.mode == 4 && local?.nodes == 0)
+        #expect(throws: SpecError.self) { try compiled("MPOL_BIND", "64") }
+        #expect(throws: SpecError.self) { try compiled("MPOL_NONE") }
+        #expect(throws: SpecError.self) { try compiled("MPOL_LOCAL", "", ["MPOL_F_NONE"]) }
+        let failure = try plan { _ in }.failure(StepFailure(step: JailStep.memoryPolicy.rawValue, index: 0, errno: 22))
+        #expect(failure.message == "linux.memoryPolicy: invalid argument (the guest's kernel decides)")
     }
 
     @Test func quoting() {

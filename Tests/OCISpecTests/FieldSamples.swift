@@ -66,7 +66,7 @@ enum Samples {
     private static let byName: [String: [JSONValue]] = [
         "path": paths, "cwd": paths, "maskedPaths": paths, "readonlyPaths": paths, "destination": paths,
         "source": paths, "env": ["A=b", "EMPTY=", "A==", "Ä=ö"], "timeout": [1, 30],
-        "cpus": processors, "mems": processors, "initial": processors, "final": processors, "nodes": processors,
+        "cpus": processors, "mems": processors, "initial": processors, "final": processors,
         "ambient": capabilities, "bounding": capabilities, "effective": capabilities, "inheritable": capabilities,
         "permitted": capabilities, "height": [24, 65535], "width": [80, 65535],
         "weight": [10, 1000], "leafWeight": [10, 1000], "containerID": [0, 1000], "hostID": [100_000],
@@ -90,9 +90,9 @@ enum Samples {
         "linux.resources.devices[].access": ["r", "rwm"], "linux.resources.devices[].type": ["a", "b", "c"],
         "linux.namespaces[].type": ["pid", "network", "mount", "ipc", "uts", "cgroup", "time", "user"],
         "linux.personality.domain": ["LINUX", "LINUX32"],
-        "linux.memoryPolicy.mode": ["MPOL_BIND", "MPOL_WEIGHTED_INTERLEAVE"],
-        "linux.memoryPolicy.flags[]": ["MPOL_F_STATIC_NODES"],
-        "linux.rootfsPropagation": ["private", "shared", "slave", "unbindable", "rslave"],
+        "linux.memoryPolicy.mode": ["MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_PREFERRED", "MPOL_PREFERRED_MANY"],
+        "linux.memoryPolicy.flags[]": ["MPOL_F_STATIC_NODES"], "linux.memoryPolicy.nodes": ["0", "0-0", "0,0"],
+        "vm.image.format": ["raw"], "linux.rootfsPropagation": ["private", "shared", "slave", "unbindable", "rslave"],
         "linux.cgroupsPath": ["/a/b", "relative", "machine.slice:libpod:abc"],
         "linux.resources.memory.limit": sizes, "linux.resources.memory.reservation": sizes,
         "linux.resources.memory.swap": sizes, "linux.resources.memory.kernel": [-1],
@@ -144,6 +144,11 @@ enum Samples {
                 "swappiness": 60, "disableOOMKiller": true, "useHierarchy": true, "checkBeforeUpdate": true,
             ],
             ["limit": -1, "swap": -1],
+        ],
+        "linux.memoryPolicy": [
+            ["mode": "MPOL_LOCAL"], ["mode": "MPOL_DEFAULT", "flags": ["MPOL_F_STATIC_NODES"]],
+            ["mode": "MPOL_BIND", "nodes": "0-3,5", "flags": ["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES"]],
+            ["mode": "MPOL_WEIGHTED_INTERLEAVE", "nodes": "0"],
         ],
         "mounts": [
             [["destination": "/proc", "type": "proc", "source": "proc"], ["destination": "old", "type": "tmpfs"]],

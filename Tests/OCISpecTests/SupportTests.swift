@@ -37,8 +37,9 @@ struct SupportTests {
                 "linux.netDevices is not supported",
                 "linux.seccomp.listenerPath is not supported", "linux.seccomp.listenerMetadata is not supported",
                 "linux.mountLabel is not supported",
-                "linux.intelRdt is not supported", "linux.memoryPolicy is not supported",
-                "linux.personality.flags is not supported", "vm.image is not supported",
+                "linux.intelRdt is not supported",
+                "linux.memoryPolicy.nodes: node 1 is not there: the guest has one memory node, 0",
+                "linux.personality.flags is not supported",
                 "vm.hwConfig.deviceTree is not supported",
                 "vm.hwConfig.dtdevs is not supported", "vm.hwConfig.iomems is not supported",
                 "vm.hwConfig.irqs is not supported",
@@ -65,6 +66,36 @@ struct SupportTests {
             ])
     }
 
+    @Test(
+        "what the guest's kernel, or its memory, does not have of memory policies",
+        arguments: [
+            ("MPOL_BIND", "0", nil), ("MPOL_PREFERRED_MANY", "0-0", nil), ("MPOL_LOCAL", "", nil),
+            ("MPOL_BIND", "3,0", "nodes: node 3 is not there: the guest has one memory node, 0"),
+            ("MPOL_INTERLEAVE", "7-9", "nodes: node 7 is not there: the guest has one memory node, 0"),
+            ("MPOL_WEIGHTED_INTERLEAVE", "0", "mode: MPOL_WEIGHTED_INTERLEAVE needs Linux 6.9, and the guest has 6.1"),
+        ] as [(String, String, String?)])
+    func memoryPolicy(mode: String, nodes: String, refusal: String?) throws {
+        var spec = Spec.default
+        spec.linux?.memoryPolicy = .init(mode: mode, nodes: nodes)
+        try spec.validate()
+        #expect(spec.refusals().map(\.description) == (refusal.map { ["linux.memoryPolicy.\($0)"] } ?? []))
+    }
+
+    @Test("the format of a virtual machine's image", arguments: ["raw", "", "qcow2", "vdi", "vmdk", "vhd", "RAW"])
+    func formatOfAnImage(format: String) throws {
+        let document = SchemaTree.configuration("vm.image.format", .string(format))
+        let spec = try Spec(json: document)
+        let refusals = spec.refusals().map(\.description)
+        guard !["raw", ""].contains(format) else {
+            #expect(refusals == [] && spec.vm?.image?.format == "raw")
+            return
+        }
+        #expect(
+            refusals == [
+                "vm.image.format: \"\(format)\" is not supported, raw is: qemu-img convert -O raw makes one of the other"
+            ])
+    }
+
     @Test("an exec's process, and what update is given")
     func parts() throws {
         var process = Process(args: ["x"])
@@ -88,6 +119,12 @@ struct SupportTests {
         #expect(Features.current.mountOptions.contains("tmpcopyup"))
         #expect(Features.current.mountOptions.contains("rro"))
         #expect(Features.current.mountOptions.contains("idmap") && Features.current.idMappedMounts)
+        let policy = json["linux"]?["memoryPolicy"]
+        #expect(
+            policy?["modes"] == [
+                "MPOL_BIND", "MPOL_DEFAULT", "MPOL_INTERLEAVE", "MPOL_LOCAL", "MPOL_PREFERRED", "MPOL_PREFERRED_MANY",
+            ])
+        #expect(policy?["flags"] == ["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"])
         #expect(Features.current.namespaces == ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"])
     }
 }

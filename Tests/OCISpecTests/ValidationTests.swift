@@ -141,7 +141,46 @@ struct ValidationTests {
         },
     ]
 
-    @Test(arguments: process + container + linux)
+    private static func policy(
+        _ error: String?, _ mode: String, _ nodes: String, _ flags: String...
+    ) -> Case {
+        Case(error.map { "linux.memoryPolicy.\($0)" }) {
+            $0.linux?.memoryPolicy = .init(mode: mode, nodes: nodes, flags: flags)
+        }
+    }
+
+    /// What set_mempolicy(2) takes, and what it answers EINVAL to.
+    static let memoryPolicy: [Case] = [
+        policy(nil, "MPOL_DEFAULT", ""), policy(nil, "MPOL_LOCAL", ""), policy(nil, "MPOL_PREFERRED", ""),
+        policy(nil, "MPOL_PREFERRED", "0,2-3", "MPOL_F_STATIC_NODES"), policy(nil, "MPOL_WEIGHTED_INTERLEAVE", "0"),
+        policy(nil, "MPOL_BIND", "0", "MPOL_F_RELATIVE_NODES", "MPOL_F_NUMA_BALANCING"),
+        policy(#"mode: unknown mode of a memory policy """#, "", ""),
+        policy(#"mode: unknown mode of a memory policy "BIND""#, "BIND", "0"),
+        policy(
+            #"flags[1]: unknown flag of a memory policy "MPOL_F_NODE""#, "MPOL_BIND", "0", "MPOL_F_STATIC_NODES",
+            "MPOL_F_NODE"),
+        policy(#"nodes: must be a list such as 0-3,7, and is "0x1""#, "MPOL_BIND", "0x1"),
+        policy(#"nodes: must be a list such as 0-3,7, and is "+1""#, "MPOL_BIND", "+1"),
+        policy(#"nodes: must be a list such as 0-3,7, and is "3-0""#, "MPOL_BIND", "3-0"),
+        policy(#"nodes: must be a list such as 0-3,7, and is "0-""#, "MPOL_BIND", "0-"),
+        policy(#"nodes: must be a list such as 0-3,7, and is ",""#, "MPOL_BIND", ","),
+        policy(
+            #"nodes: must be a list such as 0-3,7, and is "0-99999999999999999999""#, "MPOL_BIND",
+            "0-99999999999999999999"),
+        policy("nodes: MPOL_DEFAULT has no nodes", "MPOL_DEFAULT", "0"),
+        policy("nodes: MPOL_LOCAL has no nodes", "MPOL_LOCAL", "0"),
+        policy("nodes: MPOL_BIND needs at least one node", "MPOL_BIND", ""),
+        policy("nodes: MPOL_INTERLEAVE needs at least one node", "MPOL_INTERLEAVE", ""),
+        policy("nodes: MPOL_PREFERRED_MANY needs at least one node", "MPOL_PREFERRED_MANY", ""),
+        policy(
+            "flags: MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other", "MPOL_BIND", "0",
+            "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"),
+        policy("flags: MPOL_F_STATIC_NODES needs nodes", "MPOL_LOCAL", "", "MPOL_F_STATIC_NODES"),
+        policy("flags: MPOL_F_RELATIVE_NODES needs nodes", "MPOL_PREFERRED", "", "MPOL_F_RELATIVE_NODES"),
+        policy("flags: MPOL_F_NUMA_BALANCING is for MPOL_BIND only", "MPOL_INTERLEAVE", "0", "MPOL_F_NUMA_BALANCING"),
+    ]
+
+    @Test(arguments: process + container + linux + memoryPolicy)
     func validate(test: Case) throws {
         var spec = try Fixture.spec()
         test.change(&spec)

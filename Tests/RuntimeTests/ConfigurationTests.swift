@@ -26,6 +26,8 @@ struct ConfigurationTests {
             allowed_images = ["/var/images/*.ext4", "/dev/vg/a"]
             boot_timeout_seconds = 5
             kvm_probe_milliseconds = 300
+            [vm]
+            images = ["/opt/guests/*"]
             """
         var expected = Configuration()
         expected.kernel = "/k/vmlinux"
@@ -42,6 +44,7 @@ struct ConfigurationTests {
         expected.allowedImages = ["/var/images/*.ext4", "/dev/vg/a"]
         expected.bootTimeout = 5
         expected.probeTimeout = 300
+        expected.allowed.images = ["/opt/guests/*"]
         #expect(try parse(text) == expected)
         #expect(try parse("") == Configuration())
     }

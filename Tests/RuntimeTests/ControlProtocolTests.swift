@@ -120,6 +120,7 @@ struct LaunchRequestTests {
     static let sample: JSONValue = [
         "root": "/run/kvm-runtime", "id": "c1", "bundle": "/b", "rootfs": "/b/rootfs", "standIn": 77,
         "disks": [["name": "root", "source": "/i", "format": "erofs", "target": "", "readOnly": true]],
+        "image": ["source": "/r", "format": "squashfs", "field": "vm.image.path"],
         "cgroup": [
             "places": [
                 ["directory": "/d", "outside": "/o", "controllers": ["cpu"], "isUnified": false, "mount": "/m"]
@@ -146,7 +147,9 @@ struct LaunchRequestTests {
         #expect(request.tscKilohertz == 2_400_000)
         #expect(request.followsLauncher && request.consoleSocket && !request.removesAtExit && !request.accelerated)
         #expect(try LaunchRequest(decoding: try JSONValue.parse(request.json.bytes())) == request)
+        #expect(request.image?.machineDisk == .init(source: "/r", readOnly: true, name: "guest"))
         request.tscKilohertz = nil
+        request.image = nil
         request.kernelParameters = []
         request.accelerated = true
         #expect(try LaunchRequest(decoding: try JSONValue.parse(request.json.bytes())) == request)
@@ -156,8 +159,8 @@ struct LaunchRequestTests {
     func fields() throws {
         guard case .object(let object) = Self.sample else { return }
         for member in object {
-            // A list without entries may be left out.
-            if !["kernelParameters", "hypervisorParameters", "joins", "disks"].contains(member.key) {
+            // A list without entries may be left out, and the image that not every guest has.
+            if !["kernelParameters", "hypervisorParameters", "joins", "disks", "image"].contains(member.key) {
                 let missing = #expect(throws: JSONFieldError.self) {
                     try LaunchRequest(decoding: changed(member.key, nil))
                 }

@@ -1,4 +1,5 @@
 import Glibc
+import JSON
 import LinuxSys
 import OCISpec
 import Testing
@@ -179,5 +180,82 @@ struct ContainerDiskTests {
             #expect(try both(",ro") == 2)
             #expect(throws: RuntimeError.self) { try both("") }
         }
+    }
+}
+
+/// `vm.image` and its annotation.
+struct MachineImageTests {
+    private func choice(_ image: JSONValue?, _ annotation: String?, allowed: [String]) throws -> VMChoice {
+        var vm: JSONValue = ["kernel": ["path": "/etc/passwd"]]
+        if let image { vm = ["kernel": ["path": "/etc/passwd"], "image": image] }
+        let document: JSONValue = [
+            "ociVersion": "1.0.2", "annotations": JSONValue(annotation.map { ["io.kvm-runtime.image": $0] } ?? [:]),
+            "vm": image == nil ? .null : vm,
+        ]
+        var choices = AllowedChoices()
+        choices.kernels = ["/etc/passwd"]
+        choices.images = allowed
+        return try VMChoice(try Spec(json: document), choices)
+    }
+
+    private func refusal(_ image: JSONValue?, _ annotation: String?, allowed: [String]) -> String? {
+        do { _ = try choice(image, annotation, allowed: allowed) } catch { return "\(error)" }
+        return nil
+    }
+
+    @Test func chosen() throws {
+        try inScratch { path in
+            let path = try File.realPath(path)
+            try FileDescriptor.open(path + "/i", O_WRONLY | O_CREAT, mode: 0o600).writeAll(Array("hsqs".utf8))
+            #expect(try choice(nil, nil, allowed: [path + "/*"]) == VMChoice())
+            let image = try #require(try choice(["path": .string(path + "/i")], nil, allowed: [path + "/*"]).image)
+            #expect(image.format == .squashfs && image.field == "vm.image.path")
+            #expect(image.machineDisk == .init(source: path + "/i", readOnly: true, name: "guest"))
+            #expect(image.guestDisk == .init(name: "guest", type: "squashfs", readOnly: true, overlay: true))
+            #expect(try MachineImage(decoding: .init(image.json)) == image)
+            let annotated = try choice(nil, path + "/i", allowed: [path + "/*"]).image
+            #expect(annotated?.source == image.source)
+            #expect(annotated?.field == "annotations[\"io.kvm-runtime.image\"]")
+        }
+    }
+
+    @Test func refused() throws {
+        try inScratch { path in
+            let path = try File.realPath(path)
+            try FileDescriptor.open(path + "/i", O_WRONLY | O_CREAT, mode: 0o600).writeAll([1, 2, 3])
+            _ = try once { symlink("/etc/passwd", path + "/link") }
+            _ = try once { mkdir(path + "/folder", 0o700) }
+            let all = [path + "/*"]
+            for (name, allowed, words) in [
+                ("/i", [], "vm.image.path is not allowed; an administrator can allow it with vm.images"),
+                ("/i", [path], "vm.image.path is not allowed"), ("/link", all, "vm.image.path is not allowed"),
+                ("/none", [], "vm.image.path is not allowed"), ("/none", all, "vm.image.path: \(path)/none: No such"),
+                ("/i", all, "vm.image.path: \(path)/i has none of the file systems"),
+                ("/folder", all, "vm.image.path: \(path)/folder is neither a file nor a block device"),
+            ] {
+                let error = refusal(["path": .string(path + name), "format": "raw"], nil, allowed: allowed)
+                #expect(error?.hasPrefix(words) == true, "\(error ?? "-")")
+            }
+            #expect(refusal(["path": "relative"], nil, allowed: ["*"]) == "vm.image.path: must be an absolute path")
+            let annotated = refusal(nil, path + "/link", allowed: all)
+            #expect(annotated?.hasPrefix("annotations[\"io.kvm-runtime.image\"] is not allowed") == true)
+        }
+    }
+
+    @Test("who writes to an image has it alone")
+    func alone() throws {
+        let image = try MachineImage(
+            decoding: .init(["source": "/i", "format": "ext4", "field": "vm.image.path"]))
+        func disk(_ source: String, readOnly: Bool) throws -> ContainerDisk {
+            try ContainerDisk(
+                decoding: .init([
+                    "name": "disk-a", "source": .string(source), "format": "ext4", "target": "/a",
+                    "readOnly": .bool(readOnly),
+                ]))
+        }
+        try image.checkAlone(among: [])
+        try image.checkAlone(among: [disk("/i", readOnly: true), disk("/j", readOnly: false)])
+        let error = #expect(throws: RuntimeError.self) { try image.checkAlone(among: [disk("/i", readOnly: false)]) }
+        #expect(error?.description == "vm.image.path: /i is the image of disk-a too, which writes to it")
     }
 }

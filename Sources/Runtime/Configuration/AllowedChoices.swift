@@ -8,6 +8,8 @@ public struct AllowedChoices: Equatable, Sendable {
     /// Patterns (fnmatch(3); `*` does not match a slash) of paths.
     public var kernels: [String] = []
     public var initrds: [String] = []
+    /// Of the guest's own root file system.
+    public var images: [String] = []
     public var hypervisors: [String] = []
     /// Patterns of words.
     public var kernelParameters: [String] = []
@@ -29,6 +31,7 @@ struct VMChoice: Equatable {
 
     var kernel: String?
     var initrd: String?
+    var image: MachineImage?
     var hypervisor: String?
     var kernelParameters: [String] = []
     var hypervisorParameters: [String] = []
@@ -55,6 +58,7 @@ struct VMChoice: Equatable {
         }
         kernelParameters = try Self.words(
             vm.kernel.parameters, "vm.kernel.parameters", allowed.kernelParameters, "vm.kernel_parameters")
+        if let chosen = vm.image { try setImage(chosen.path, "vm.image.path", allowed) }
         if let chosen = vm.hypervisor {
             hypervisor = try Self.path(chosen.path, "vm.hypervisor.path", allowed.hypervisors, "vm.hypervisors")
             hypervisorParameters = try Self.words(
@@ -74,14 +78,19 @@ struct VMChoice: Equatable {
         case "vcpus": try setVCPUs(try Self.number(value, field), field, allowed)
         case "memory_mib": try setMemory(try Self.number(value, field), field, allowed)
         case "kernel": kernel = try Self.path(value, field, allowed.kernels, "vm.kernels")
+        case "image": try setImage(value, field, allowed)
         case "hypervisor": hypervisor = try Self.path(value, field, allowed.hypervisors, "vm.hypervisors")
         case "kernel_parameters":
             kernelParameters += try Self.words(
                 value.split(separator: " ").map(String.init), field, allowed.kernelParameters, "vm.kernel_parameters")
         default:
             throw RuntimeError(
-                "\(field) is unknown: there are vcpus, memory_mib, kernel, hypervisor, kernel_parameters")
+                "\(field) is unknown: there are vcpus, memory_mib, kernel, image, hypervisor, kernel_parameters")
         }
+    }
+
+    private mutating func setImage(_ path: String, _ field: String, _ allowed: AllowedChoices) throws(RuntimeError) {
+        image = try MachineImage(try Self.path(path, field, allowed.images, "vm.images"), field)
     }
 
     private mutating func setVCPUs(_ count: Int, _ field: String, _ allowed: AllowedChoices) throws(RuntimeError) {

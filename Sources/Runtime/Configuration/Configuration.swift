@@ -99,6 +99,7 @@ public struct Configuration: Equatable, Sendable {
             sharesFileLocks = locks == "host"
         case "vm.kernels": allowed.kernels = try entry.list(key)
         case "vm.initrds": allowed.initrds = try entry.list(key)
+        case "vm.images": allowed.images = try entry.list(key)
         case "vm.hypervisors": allowed.hypervisors = try entry.list(key)
         case "vm.kernel_parameters": allowed.kernelParameters = try entry.list(key)
         case "vm.hypervisor_parameters": allowed.hypervisorParameters = try entry.list(key)

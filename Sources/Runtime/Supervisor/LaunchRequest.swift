@@ -22,6 +22,8 @@ struct LaunchRequest: Equatable, Sendable {
     var rootfs: String
     /// Images that the container has as disks.
     var disks: [ContainerDisk] = []
+    /// The guest's own root file system; nil: that of its agent's initramfs.
+    var image: MachineImage?
     /// The pid of the init's stand-in.
     var standIn = pid_t(0)
     /// The container's cgroup on the host; without places: there is none.
@@ -66,7 +68,8 @@ struct LaunchRequest: Equatable, Sendable {
     var json: JSONValue {
         [
             "root": .string(root), "id": .string(id), "bundle": .string(bundle), "rootfs": .string(rootfs),
-            "disks": .array(disks.map(\.json)), "standIn": JSONValue(standIn), "cgroup": cgroup.json,
+            "disks": .array(disks.map(\.json)), "image": image?.json ?? .null, "standIn": JSONValue(standIn),
+            "cgroup": cgroup.json,
             "sandbox": .string(sandbox),
             "joins": .array(
                 joins.map { ["container": .string($0.container), "namespaces": JSONValue($0.namespaces)] }),
@@ -92,6 +95,7 @@ struct LaunchRequest: Equatable, Sendable {
         bundle = try fields["bundle"].string()
         rootfs = try fields["rootfs"].string()
         disks = try fields["disks"].list { cursor throws(JSONFieldError) in try ContainerDisk(decoding: cursor) }
+        image = try fields["image"].optional(MachineImage.init(decoding:))
         standIn = try fields["standIn"].int()
         cgroup = try HostCgroup(decoding: fields["cgroup"])
         sandbox = try fields["sandbox"].string()
@@ -162,6 +166,7 @@ extension LaunchRequest {
     mutating func take(_ choice: VMChoice) {
         if let chosen = choice.kernel { kernel = chosen }
         if let chosen = choice.initrd { initramfs = chosen }
+        image = choice.image
         if let chosen = choice.hypervisor { qemu = chosen }
         kernelParameters += choice.kernelParameters
         hypervisorParameters = choice.hypervisorParameters

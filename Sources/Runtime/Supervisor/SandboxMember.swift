@@ -53,7 +53,7 @@ extension HostMessage {
         case .exec(let exec): exec.process.container
         case .signal(let signal): signal.process.container
         case .resize(let size): size.process.container
-        case .welcome, .setClock, .fileChanged, .shutdown: nil
+        case .welcome, .enterRoot, .setClock, .fileChanged, .shutdown: nil
         }
     }
 }

@@ -25,11 +25,28 @@ extension Supervisor {
         agent?.send(.welcome(Welcome(realtime: Clock.realtimeNanoseconds(), seed: Random.bytes(64))))
         if request.sandbox.isEmpty { watchClock() }
         phase = .greeted
+        if let image = request.image { enterRoot(image) }
         createContainerIfReady()
     }
 
     func createContainerIfReady() {
-        if phase == .greeted, !request.waitsForHooks { createContainer() }
+        if phase == .greeted, !request.waitsForHooks, !awaitsRoot { createContainer() }
+    }
+
+    private func enterRoot(_ image: MachineImage) {
+        awaitsRoot = true
+        agent?.send(.enterRoot(image.guestDisk)) { [unowned self] answer in
+            guard phase == .greeted else { return }
+            switch answer {
+            case .success(.done):
+                awaitsRoot = false
+                createContainerIfReady()
+            case .success(.failed(let refusal)):
+                fail(RuntimeError("\(image.field): \(image.source): \(refusal.message)"))
+            case .success: failGuest("the agent gave a wrong answer")
+            case .failure(let error): fail(error)
+            }
+        }
     }
 
     /// The host's clock jumps when somebody sets it and when the host wakes from suspension: the guest's must follow.

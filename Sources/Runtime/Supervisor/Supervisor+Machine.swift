@@ -73,6 +73,8 @@ extension Supervisor {
             trees: trees + binds + passed.trees(passedPrefix, cache: request.volumeCache),
             disks: request.disks.map(\.machineDisk), sharesFileLocks: request.sharesFileLocks,
             pollMicroseconds: request.pollMicroseconds)
+        // The last, so that the container's disks have the names that they have without it.
+        if let image = request.image { plan.disks.append(image.machineDisk) }
         plan.hypervisorParameters = request.hypervisorParameters
         return plan
     }

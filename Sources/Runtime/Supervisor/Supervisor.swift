@@ -76,6 +76,8 @@ final class Supervisor {
     var nextMember: UInt32 = 0
     /// Its own container has ended and been written down, and it is there for the others in the guest only.
     var lingers = false
+    /// The guest is on its way to a root of its own.
+    var awaitsRoot = false
     /// All else is done.
     var waitsForExecs = false
     /// The init has ended, and all output is where it belongs.

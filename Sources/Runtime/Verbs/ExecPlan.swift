@@ -40,7 +40,8 @@ struct ExecPlan: Sendable {
                 rootfs: "",
                 process: try JailProcess(
                     process, terminal: nil, personality: spec.linux?.personality,
-                    uidMappings: spec.linux?.uidMappings ?? [], filter: filter))
+                    memoryPolicy: spec.linux?.memoryPolicy, uidMappings: spec.linux?.uidMappings ?? [],
+                    filter: filter))
         } catch {
             throw RuntimeError("\(error)", exitCode: 255)
         }

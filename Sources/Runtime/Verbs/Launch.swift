@@ -81,6 +81,7 @@ struct Launch {
             tscKilohertz: accelerated ? nil : HostTSC.kilohertz())
         request.take(choice)
         request.disks = try ContainerDisk.all(of: bundle, context.configuration)
+        try request.image?.checkAlone(among: request.disks)
         if let joined {
             guard request.disks.isEmpty else {
                 throw RuntimeError(

@@ -22,6 +22,8 @@ public final class Agent {
     var socketStream = SocketOpened.first
     /// A container has the guest's network namespace.
     var networkIsGiven = false
+    /// Its root is an image's.
+    private var hasRoot = false
     /// Counts containers, for directories of their own.
     var made = 0
     let cgroups = CgroupTree()
@@ -110,6 +112,7 @@ public final class Agent {
     private func handle(_ message: HostMessage, request: UInt32) -> GuestMessage? {
         switch message {
         case .welcome: return .failed(Failure(kind: .state, message: "a second welcome"))
+        case .enterRoot(let disk): return answer(enterRoot(disk))
         case .create(let create): return self.create(create, request: request).map(GuestMessage.failed)
         case .start(let id):
             return with(id) { $0.start(request) }.map(GuestMessage.failed)
@@ -151,6 +154,18 @@ public final class Agent {
             return nil
         }
         return failure.map(GuestMessage.failed) ?? answer
+    }
+
+    /// Once, and before anybody has a root that is made of the first one.
+    private func enterRoot(_ disk: GuestDisk) -> Failure? {
+        guard made == 0, !hasRoot else { return Failure(kind: .state, message: "the guest has its root") }
+        hasRoot = true
+        do throws(Failure) {
+            try RootImage.enter(disk)
+            return nil
+        } catch {
+            return error
+        }
     }
 
     private func setClock(_ nanoseconds: UInt64) -> Failure? {

@@ -25,7 +25,8 @@ enum Disks {
         }
     }
 
-    private static func attach(_ disk: GuestDisk, _ place: String) throws(Errno) {
+    /// Mounts a disk at a place, and in an overlay if it has one.
+    static func attach(_ disk: GuestDisk, _ place: String) throws(Errno) {
         let device = try find(disk.name)
         let flags = disk.readOnly ? UInt(MS_RDONLY) : 0
         guard disk.overlay else {

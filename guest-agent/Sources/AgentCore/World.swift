@@ -63,17 +63,20 @@ enum World {
     private static func makeRootMovable() {
         let staging = "/mnt"
         mkdir(staging, 0o755)
-        let steps: [() -> CInt] = [
-            { CLinux.mount("/", staging, nil, UInt(MS_BIND) | UInt(MS_REC), nil) },
-            { chdir(staging) },
-            { CLinux.mount(".", "/", nil, UInt(MS_MOVE), nil) },
-            { chroot(".") },
-            { chdir("/") },
-        ]
-        for (index, step) in steps.enumerated() where step() != 0 {
-            GuestConsole.say("root, step \(index): \(Errno.current)")
-            return
+        do throws(Errno) {
+            _ = try once { CLinux.mount("/", staging, nil, UInt(MS_BIND) | UInt(MS_REC), nil) }
+            try moveRoot(from: staging)
+        } catch {
+            GuestConsole.say("root: \(error)")
         }
+    }
+
+    /// Has what is mounted at a place for the root, of the kernel's threads too.
+    static func moveRoot(from place: String) throws(Errno) {
+        _ = try once { chdir(place) }
+        _ = try once { CLinux.mount(".", "/", nil, UInt(MS_MOVE), nil) }
+        _ = try once { chroot(".") }
+        _ = try once { chdir("/") }
     }
 
     private static func mount(_ type: String, _ path: String, _ flags: UInt, _ data: String = "") {

@@ -54,4 +54,12 @@ void room_set_scheduling(const struct cjail_plan *plan, int sync) {
     if (plan->has_personality && personality((unsigned long)plan->personality) < 0) {
         room_fail_step(sync, CJAIL_STEP_PERSONALITY, 0);
     }
+    if (plan->has_memory_policy) {
+        unsigned long nodes = plan->memory_nodes;
+        // The kernel takes one off the number of bits that it is told.
+        unsigned long bits = nodes ? 8 * sizeof nodes + 1 : 0;
+        if (syscall(SYS_set_mempolicy, (long)plan->memory_mode, nodes ? &nodes : NULL, bits) < 0) {
+            room_fail_step(sync, CJAIL_STEP_MEMORY_POLICY, 0);
+        }
+    }
 }

@@ -177,6 +177,11 @@ public final class FlatPlan {
             plan.has_personality = 1
             plan.personality = personality
         }
+        if try reader.bool("memoryPolicy") {
+            plan.has_memory_policy = 1
+            plan.memory_mode = try reader.integer()
+            plan.memory_nodes = try reader.integer()
+        }
         plan.initial_cpu_words = try reader.count("initialCPUs")
         plan.initial_cpus = UnsafePointer(
             try array(plan.initial_cpu_words, of: UInt64(0)) { () throws(WireError) in try reader.integer() })

@@ -50,6 +50,12 @@ extension RealContainers {
                     == Failure(kind: .programNotExecutable, message: "exec junk: exec format error"))
         }
 
+        @Test func aMemoryPolicyThatTheKernelRefuses() throws {
+            let failed = try failure { $0.linux?.memoryPolicy = .init(mode: "MPOL_BIND", nodes: "63") }
+            #expect(
+                failed?.kind == .container && failed?.message.hasPrefix("linux.memoryPolicy: ") == true, "\(failed)")
+        }
+
         @Test func missingWorkingDirectory() throws {
             #expect(
                 try failure { $0.process?.cwd = "/proc/nope" }?.message

@@ -15,6 +15,7 @@ import Testing
         spec.process?.user.additionalGids = [1, 2]
         spec.process?.user.umask = 0o22
         spec.process?.rlimits = [.init(type: "RLIMIT_NOFILE", hard: 2, soft: 1)]
+        spec.linux?.memoryPolicy = .init(mode: "MPOL_BIND", nodes: "0")
         spec.mounts = [Mount(destination: "/proc", type: "proc", source: "proc", options: ["nosuid"])]
         return try JailPlan(spec, in: JailPlace(rootfs: "r")).encoded
     }

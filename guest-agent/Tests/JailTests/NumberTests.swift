@@ -28,7 +28,7 @@ import Testing
             (.oomScore, CJAIL_STEP_OOM_SCORE), (.scheduler, CJAIL_STEP_SCHEDULER),
             (.ioPriority, CJAIL_STEP_IO_PRIORITY), (.personality, CJAIL_STEP_PERSONALITY),
             (.affinity, CJAIL_STEP_AFFINITY), (.timeOffsets, CJAIL_STEP_TIME_OFFSETS),
-            (.idMaps, CJAIL_STEP_ID_MAPS),
+            (.idMaps, CJAIL_STEP_ID_MAPS), (.memoryPolicy, CJAIL_STEP_MEMORY_POLICY),
         ]
         #expect(numbers.map { $0.0 } == JailStep.allCases)
         for (ours, theirs) in numbers { #expect(ours.rawValue == theirs.rawValue, "\(ours)") }

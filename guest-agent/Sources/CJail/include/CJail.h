@@ -132,6 +132,9 @@ struct cjail_plan {
     struct cjail_scheduling scheduling;
     int32_t io_priority;
     uint64_t personality;
+    int has_memory_policy;
+    uint32_t memory_mode;      // MPOL_…, with its flags
+    uint64_t memory_nodes;     // a bit a node; 0: none is named
     // Processors, 64 a word; of an exec only: before it enters the container, and after.
     const uint64_t *initial_cpus, *final_cpus;
     size_t initial_cpu_words, final_cpu_words;
@@ -167,6 +170,7 @@ enum cjail_step {
     CJAIL_STEP_AFFINITY,   // report.op: 0 the initial one, 1 the final one
     CJAIL_STEP_TIME_OFFSETS,
     CJAIL_STEP_ID_MAPS,    // report.op: 0 uids, 1 gids, 2 becoming root in them
+    CJAIL_STEP_MEMORY_POLICY,
 };
 
 // A hook that was run and did not succeed: these, and its exit code, or the signal that ended it.
