@@ -66,7 +66,7 @@ bench: build ## measure speed and memory against the floor and other runtimes; A
 
 .PHONY: fs-suites
 fs-suites: build ## file system suites in a container against the host; ARGS= for scripts/fs-suites.sh
-	@scripts/deps.sh test suites
+	@scripts/deps.sh test
 	@$(clean_environment) scripts/fs-suites.sh $(ARGS)
 
 .PHONY: check

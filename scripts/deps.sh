@@ -3,7 +3,6 @@
 #
 #     deps.sh build           what `make build` and `make run` need
 #     deps.sh build test      and what the tests and the benchmark compare with
-#     deps.sh suites          what `make fs-suites` makes its Debian with
 #     deps.sh lint            what `make lint` needs besides Swift
 #
 # With nothing missing it asks dpkg one question and is done. KERNEL_SOURCE (see guest-agent/kernel/build.sh)
@@ -20,7 +19,7 @@ readonly swift=(git ca-certificates libgcc-12-dev libstdc++-12-dev libcurl4 libe
 # Filters of system calls are compiled on the host.
 readonly libraries=(libseccomp-dev)
 
-(($# > 0)) || fail "usage: deps.sh build|test|suites|lint…"
+(($# > 0)) || fail "usage: deps.sh build|test|lint…"
 
 wanted=()
 for group in "$@"; do
@@ -35,10 +34,11 @@ for group in "$@"; do
     test)
         wanted+=(crun runc qemu-system-common containerd docker.io podman catatonit buildah umoci skopeo)
         wanted+=(e2fsprogs erofs-utils squashfs-tools)
+        # And the Debian of clients' tests and file system suites.
+        wanted+=(debootstrap wget)
         ;;
-    suites) wanted+=(debootstrap) ;;
     lint) wanted+=(python3 shellcheck) ;;
-    *) fail "no such group: $group (build, test, suites, lint)" ;;
+    *) fail "no such group: $group (build, test, lint)" ;;
     esac
 done
 

@@ -4,57 +4,13 @@ import Testing
 
 extension EndToEnd {
     /// Docker, where its daemon is installed and starts: with a containerd of its own.
-    @Suite(.enabled(if: obstacle == nil, "\(obstacle ?? "")")) struct Docker {
-        private func use(_ body: (_ docker: ([String]) throws -> Outcome) throws -> Void) throws {
-            try Host.use { host in
-                let clients = try Clients(host.directory + "/d")
-                let directory = clients.directory
-                try Files.write(
-                    directory + "/daemon.json",
-                    """
-                    {"runtimes":{"kvm":{"path":"\(Build.binary)"}},"data-root":"\(directory)/data",
-                    "exec-root":"\(directory)/exec","pidfile":"\(directory)/pid","hosts":["unix://\(directory)/sock"],
-                    "iptables":false,"ip6tables":false,"bridge":"none"}
-                    """)
-                let image = try clients.makeImage("docker")
-                func docker(_ arguments: [String]) throws -> Outcome {
-                    try clients.start([dockerClient, "--host", "unix://\(directory)/sock"] + arguments).finish()
-                }
-                let daemon = ["sh", "-c", "exec dockerd --config-file \(directory)/daemon.json >\(directory)/log 2>&1"]
-                // Not every machine lets dockerd start.
-                func isReady() throws -> Bool {
-                    if try docker(["version"]).code == 0 { return true }
-                    let log = (try? Files.text(directory + "/log")) ?? ""
-                    guard let line = log.split(separator: "\n").last(where: { $0.contains("failed to start daemon") })
-                    else {
-                        return false
-                    }
-                    try Test.cancel("dockerd does not start here: \(line)")
-                }
-                try clients.withDaemon(daemon, isReady: isReady) {
-                    #expect(try docker(["load", "--input", image]).code == 0)
-                    try body(docker)
-                    _ = eventually(within: 10) {
-                        !Leaks.descendants().contains { Leaks.command(of: $0).contains("containerd-shim") }
-                    }
-                }
-                // What the daemon leaves mounted in its own directories.
-                for line in try Files.text("/proc/self/mounts").split(separator: "\n").reversed() {
-                    let words = line.split(separator: " ")
-                    if words.count > 1, words[1].hasPrefix(directory) { umount2(String(words[1]), CInt(MNT_DETACH)) }
-                }
-                for hierarchy in (try? File.list("/sys/fs/cgroup")) ?? [] {
-                    rmdir("/sys/fs/cgroup/\(hierarchy)/docker")
-                }
-            }
-        }
-
+    @Suite(.enabled(if: DockerPlace.obstacle == nil, "\(DockerPlace.obstacle ?? "")")) struct Docker {
         @Test func lifeOfAContainer() throws {
-            try use { list in
-                func docker(_ arguments: String...) throws -> Outcome { try list(arguments) }
+            try DockerPlace.use { place in
+                func docker(_ arguments: String...) throws -> Outcome { try place.docker(arguments) }
                 let options = ["--runtime", "kvm", "--network", "none"]
                 func run(_ more: String..., command: [String]) throws -> Outcome {
-                    try list(["run"] + options + more + [Clients.image] + command)
+                    try place.docker(["run"] + options + more + [Clients.image] + command)
                 }
                 let first = try run("--rm", command: ["sh", "-c", "echo out; echo err >&2; exit 4"])
                 #expect(first.code == 4 && first.out == "out\n" && first.err == "err\n", "\(first)")
@@ -88,7 +44,8 @@ extension EndToEnd {
         }
 
         @Test func restartsAndHealth() throws {
-            try use { docker throws in
+            try DockerPlace.use { place throws in
+                func docker(_ arguments: [String]) throws -> Outcome { try place.docker(arguments) }
                 func inspect(_ container: String, _ format: String) throws -> String {
                     try docker(["inspect", container, "--format", format]).out
                 }
@@ -129,9 +86,3 @@ extension EndToEnd {
         }
     }
 }
-
-/// Debian's, or another one that is in the way of it.
-private let dockerClient = "/usr/bin/docker"
-private let obstacle =
-    File.isExecutable(dockerClient)
-    ? Clients.obstacle("dockerd", "containerd", "umoci", "skopeo") : "docker (docker.io) not installed"

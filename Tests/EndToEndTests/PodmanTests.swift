@@ -5,7 +5,7 @@ import Testing
 
 extension EndToEnd {
     /// podman, through conmon.
-    @Suite(.enabled(if: obstacle == nil, "\(obstacle ?? "")")) struct Podman {
+    @Suite(.enabled(if: PodmanPlace.obstacle == nil, "\(PodmanPlace.obstacle ?? "")")) struct Podman {
         @Test func oneShots() throws {
             try PodmanPlace.use { place in
                 func run(_ options: String..., command: String) throws -> Outcome {
@@ -180,5 +180,3 @@ extension EndToEnd {
         }
     }
 }
-
-private let obstacle = Clients.obstacle("podman", "conmon", "catatonit", "umoci", "skopeo")

@@ -7,7 +7,7 @@ extension EndToEnd {
     /// systemd as a container's init: this machine's own, with a root of its own.
     @Suite(.enabled(if: obstacle == nil, "\(obstacle ?? "")")) struct SystemdAsInit {
         private func bundle(_ host: Host) throws -> Bundle {
-            let bundle = try host.bundle("true") { config in
+            let bundle = try host.bundleOfThisMachine { config in
                 config.set("process.args", ["/usr/lib/systemd/systemd"])
                 config.set(
                     "process.env", ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "container=oci"])
@@ -19,22 +19,12 @@ extension EndToEnd {
                             "CAP_SETPCAP", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE",
                         ])
                 }
-                config.set("process.noNewPrivileges", false)
-                config.set("root.readonly", false)
-                config.append("linux.namespaces", ["type": "cgroup"])
-                config.remove("mounts") { $0["destination"] == "/sys/fs/cgroup" }
-                config.append(
-                    "mounts",
-                    ["destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["rw"]])
-                for place in ["/run", "/run/lock", "/tmp", "/var/log/journal"] {
+                for place in ["/run/lock", "/var/log/journal"] {
                     config.append("mounts", ["destination": .string(place), "type": "tmpfs", "source": "tmpfs"])
                 }
-                config.append("mounts", ["destination": "/usr", "source": "/usr", "options": ["rbind", "ro"]])
             }
             let root = bundle.rootfs
-            Files.removeTree(root + "/bin")
-            for name in ["bin", "sbin", "lib", "lib64"] { symlink("usr/" + name, "\(root)/\(name)") }
-            for name in ["usr", "run", "var/log/journal", "var/lib", "etc/systemd/system"] {
+            for name in ["var/log/journal", "var/lib", "etc/systemd/system"] {
                 try File.makeDirectories("\(root)/\(name)", mode: 0o755)
             }
             try Files.write(root + "/etc/machine-id", "")

@@ -17,8 +17,8 @@ fail() {
 
 (($# == 1)) || fail "usage: rootfs.sh DIRECTORY"
 readonly directory=$1
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
-readonly mirror
+scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../scripts" && pwd)
+export DEBIAN_MIRROR=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 readonly packages=(
     acl attr bzip2 gcc git libc6-dev libcap2-bin make openssl perl postgresql-15 rsync sqlite3 xz-utils
 )
@@ -27,15 +27,14 @@ readonly debs=(hello tree libpython3.11-minimal python3.11-minimal libexpat1 lib
 
 readonly sources=(zlib lua5.4)
 
-stamp=$(sha256sum "${BASH_SOURCE[0]}" | cut -d ' ' -f 1)
+stamp=$(cat "${BASH_SOURCE[0]}" "$scripts/debian.sh" | sha256sum | cut -d ' ' -f 1)
 [[ ! -f $directory/stamp || $(<"$directory/stamp") != "$stamp" ]] || exit 0
 ((EUID == 0)) || fail "needs root"
-command -v debootstrap >/dev/null || fail "debootstrap is missing: apt-get install debootstrap"
 
 new=$directory.new
 rm -rf "$new"
 mkdir -p "$new/input/debs"
-debootstrap --variant=minbase bookworm "$new/rootfs" "$mirror"
+"$scripts/debian.sh" "$new/rootfs"
 in_rootfs() {
     chroot "$new/rootfs" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C "$@"
 }
@@ -66,7 +65,7 @@ mv "$new/input/Packages" "$new/input/debs/"
 
 # Sources to build. apt checks their signatures, as those of all packages.
 mkdir "$new/input/sources"
-echo "deb-src $mirror bookworm main" >"$new/rootfs/etc/apt/sources.list.d/sources.list"
+echo "deb-src $DEBIAN_MIRROR bookworm main" >"$new/rootfs/etc/apt/sources.list.d/sources.list"
 in_rootfs apt-get update
 in_rootfs sh -c 'mkdir /tmp/sources && cd /tmp/sources && apt-get source --download-only "$@"' x "${sources[@]}"
 mv "$new"/rootfs/tmp/sources/*.orig.tar.* "$new/input/sources/"

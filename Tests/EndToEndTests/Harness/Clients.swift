@@ -31,6 +31,15 @@ struct Clients {
         try Running("/usr/bin/env", ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"] + environment + command, stdin: stdin)
     }
 
+    /// A command as a person starts it: in a session of the terminal, which is its stdin, stdout and stderr.
+    func start(_ command: [String], on terminal: OuterTerminal) throws -> Running {
+        try Running(
+            "/usr/bin/setsid",
+            ["--ctty", "/usr/bin/env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"] + environment + command,
+            stdin: .descriptor(terminal.slave.raw), stdout: .descriptor(terminal.slave.raw),
+            stderr: .descriptor(terminal.slave.raw))
+    }
+
     func run(_ command: String..., input: String? = nil) throws -> Outcome {
         let running = try start(command, stdin: input == nil ? .null : .pipe)
         if let input {

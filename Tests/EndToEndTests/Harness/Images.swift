@@ -42,12 +42,12 @@ final class Images {
         try Files.write(bundle.path + "/config.json", config.text(.pretty))
     }
 
-    /// An image of what is in a folder.
-    func make(_ format: String, of folder: String?) throws -> String {
+    /// An image of what is in a folder; the size is that of an ext4.
+    func make(_ format: String, of folder: String?, size: String = "32M") throws -> String {
         made += 1
         let path = "\(directory)/\(made).\(format)"
         switch format {
-        case "ext4": try tool(["mkfs.ext4", "-q"] + (folder.map { ["-d", $0] } ?? []) + [path, "32M"])
+        case "ext4": try tool(["mkfs.ext4", "-q"] + (folder.map { ["-d", $0] } ?? []) + [path, size])
         case "erofs": try tool(["mkfs.erofs", path, folder ?? directory])
         default: try tool(["mksquashfs", folder ?? directory, path, "-quiet", "-no-progress"])
         }

@@ -5,6 +5,7 @@ import Testing
 /// podman and buildah with directories of their own, and the image of `Clients` in their store.
 struct PodmanPlace {
     static let image = Clients.image
+    static let obstacle = Clients.obstacle("podman", "conmon", "catatonit", "umoci", "skopeo")
 
     let clients: Clients
     var directory: String { clients.directory }
@@ -40,13 +41,21 @@ struct PodmanPlace {
         ["--root", directory + "/root", "--runroot", directory + "/run", "--storage-driver", "overlay"]
     }
 
+    private var program: [String] {
+        ["podman"] + store + [
+            "--tmpdir", directory + "/tmp", "--cgroup-manager", "cgroupfs", "--events-backend", "file", "--runtime",
+            Build.binary,
+        ]
+    }
+
     /// A command of podman, not waited for.
     func start(_ arguments: [String], stdin: Input = .null) throws -> Running {
-        try clients.start(
-            ["podman"] + store + [
-                "--tmpdir", directory + "/tmp", "--cgroup-manager", "cgroupfs", "--events-backend", "file", "--runtime",
-                Build.binary,
-            ] + arguments, stdin: stdin)
+        try clients.start(program + arguments, stdin: stdin)
+    }
+
+    /// A command of podman on a person's terminal, not waited for.
+    func start(_ arguments: [String], on terminal: OuterTerminal) throws -> Running {
+        try clients.start(program + arguments, on: terminal)
     }
 
     func podman(_ arguments: String...) throws -> Outcome { try start(arguments).finish() }

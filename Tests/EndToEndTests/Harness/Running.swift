@@ -22,7 +22,7 @@ enum Sink {
 }
 
 /// What a program did.
-struct Outcome {
+struct Outcome: CustomStringConvertible {
     let status: ExitStatus
     let stdout: [UInt8]
     let stderr: [UInt8]
@@ -31,6 +31,8 @@ struct Outcome {
     var code: Int32 { status.shellCode }
     var out: String { String(decoding: stdout, as: UTF8.self) }
     var err: String { String(decoding: stderr, as: UTF8.self) }
+    /// For the messages of tests.
+    var description: String { "\(status), stdout: \(out.debugDescription), stderr: \(err.debugDescription)" }
     var lines: [String] { out.split(separator: "\n").map(String.init) }
     /// stderr's lines without what the guest's console said.
     var complaints: [String] {
