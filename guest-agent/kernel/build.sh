@@ -122,6 +122,25 @@ wanted_options() {
     ' "${fragments[@]}"
 }
 
+# asks TREE NAME: whether the source has such an option, for people to choose.
+asks() {
+    grep -rhs -A 3 --include='Kconfig*' -E "^(menu)?config $2\$" "$1" | grep -qE '^\s+(bool|tristate|int|string|prompt) "'
+}
+
+# options_for TREE: the wanted options, by the names that this source has for them.
+options_for() {
+    local old new sed=()
+    while read -r old new; do
+        [[ $old != '#' ]] || continue
+        if [[ $new == - ]]; then
+            asks "$1" "$old" || sed+=(-e "/^(# )?CONFIG_$old[= ]/d")
+        elif ! asks "$1" "$old" && asks "$1" "$new"; then
+            sed+=(-e "s/^(# )?CONFIG_$old([= ])/\1CONFIG_$new\2/")
+        fi
+    done <"$here/renames"
+    wanted_options | sed -E -e '' "${sed[@]}"
+}
+
 build_hash() {
     {
         echo "recipe $recipe"
@@ -129,12 +148,13 @@ build_hash() {
         "$cc" --version | head -n 1
         "$cc" -Wl,--version 2>/dev/null | head -n 1
         wanted_options
+        grep -v '^#' "$here/renames"
     } | sha256sum | cut -c 1-16
 }
 
 # --------------------------------------------------------------------------------------------------- build
 
-# verify CONFIG: every option asked for must have come out as asked; Kconfig drops silently what depends on
+# verify CONFIG OPTIONS: every option asked for must have come out as asked; Kconfig drops silently what depends on
 # something that is off.
 verify() {
     local config=$1 line name dropped=()
@@ -147,7 +167,7 @@ verify() {
             name=${line%%=*}
             dropped+=("$line: came out as $(grep -E "^(# )?${name}[ =]" "$config" || echo "nothing")")
         fi
-    done < <(wanted_options)
+    done <"$2"
     if ((${#dropped[@]} > 0)); then
         printf '  %s\n' "${dropped[@]}" >&2
         fail "${#dropped[@]} options are not as the fragments ask"
@@ -197,9 +217,10 @@ build() {
 
     step "configure"
     logged "${make[@]}" tinyconfig
-    wanted_options >>"$build/.config"
+    options_for "$tree" >"$work/options"
+    cat "$work/options" >>"$build/.config"
     logged "${make[@]}" olddefconfig
-    verify "$build/.config"
+    verify "$build/.config" "$work/options"
 
     step "compile $("${make[@]}" -s kernelversion) with $jobs jobs"
     precompile_headers
