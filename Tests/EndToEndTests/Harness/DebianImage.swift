@@ -1,3 +1,4 @@
+import Glibc
 import LinuxSys
 import Testing
 
@@ -27,8 +28,13 @@ struct DebianImage {
     private static let made = Result<Made, any Error> {
         let scripts = String(#filePath.dropLast("Tests/EndToEndTests/Harness/DebianImage.swift".count)) + "scripts"
         let directory = Build.directory + "/images/debian"
+        // Programs of tests get no environment; this one is told where Debian is.
+        let environment = ["DEBIAN_MIRROR", "http_proxy", "no_proxy"].compactMap { name in
+            getenv(name).map { name + "=" + String(cString: $0) }
+        }
         let outcome = try Running(
-            "/usr/bin/env", ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", scripts + "/debian-image.sh", directory, name]
+            "/usr/bin/env",
+            ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"] + environment + [scripts + "/debian-image.sh", directory, name]
         ).finish(until: Deadline(seconds: 900))
         switch outcome.code {
         case 0: return .image(DebianImage(directory: directory))
