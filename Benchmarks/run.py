@@ -24,14 +24,15 @@ from common import MIB, Bench, bundle, pss
 from filesystem import FileSystem
 from growth import Growth
 from nested import Nested
+from together import Together
 from vsock import PEER, BareVsock
 
-PARTS = ("start", "memory", "stream", "vsock", "filesystem", "commands")
+PARTS = ("start", "together", "memory", "stream", "vsock", "filesystem", "commands")
 # Minutes, and nothing to compare: only when they are asked for.
 ASKED = ("growth", "nested")
 
 
-class Measures(Bench, Commands, Growth, Nested):
+class Measures(Bench, Commands, Growth, Nested, Together):
     # --- start ------------------------------------------------------------------------------------------------
 
     def start(self):
@@ -192,7 +193,7 @@ def main():
     parser.add_argument("what", nargs="*", metavar="PART",
                         help=", ".join(PARTS) + "; all of them if none is given; or " + ", ".join(ASKED))
     parser.add_argument("-n", "--runs", type=int,
-                        help="default: 15 of a start, 5 of vsock, 3 of the file systems, 200 of growth")
+                        help="default: 15 of a start, 5 of vsock, 3 of the file systems and of starts at once, 200 of growth")
     options = parser.parse_args()
     for name in options.what:
         if name not in PARTS + ASKED:
