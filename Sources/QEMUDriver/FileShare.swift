@@ -74,6 +74,9 @@ struct FileShare: ~Copyable {
     static func open(_ tree: VMPlan.SharedTree) throws(Errno) -> Tree {
         var description = SharedTreeDescription(
             name: tree.name, readOnly: tree.readOnly, cache: cache(tree.cache))
+        if let identity = tree.identity {
+            return Tree(message: .add(description), descriptors: [SharedDescriptor(try find(tree.source, identity))])
+        }
         guard tree.overlay.isEmpty, !File.isDirectory(tree.source) else {
             let root = SharedDescriptor(try directory(tree))
             return Tree(message: .add(description), descriptors: [root])
@@ -90,6 +93,19 @@ struct FileShare: ~Copyable {
             try FileDescriptor.directory(slash == path.startIndex ? "/" : String(path[..<slash])))
         description.nameInDirectory = String(path[path.index(after: slash)...])
         return Tree(message: .add(description), descriptors: [root, parent])
+    }
+
+    /// - Throws: ESTALE when another has its place.
+    private static func find(_ path: String, _ identity: VMPlan.Identity) throws(Errno) -> FileDescriptor {
+        let reference = try FileDescriptor.reference(path)
+        var status = stat()
+        _ = try once { fstat(reference.raw, &status) }
+        guard UInt64(status.st_dev) == identity.device, UInt64(status.st_ino) == identity.inode else {
+            throw Errno(rawValue: ESTALE)
+        }
+        // A directory is opened, as those of other trees are.
+        guard status.st_mode & mode_t(S_IFMT) == mode_t(S_IFDIR) else { return reference }
+        return try reference.open(at: ".", O_RDONLY | O_DIRECTORY)
     }
 
     private static func cache(_ cache: VMPlan.FileCache) -> SharedTreeDescription.Cache {

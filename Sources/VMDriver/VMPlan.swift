@@ -14,6 +14,8 @@ public struct VMPlan: Sendable {
         public var overlay: [String] = []
         /// nil: the files' ids are seen as they are.
         public var idMap: IDMap?
+        /// Not nil: this very file or directory, which was found at the source; not one that has taken its place.
+        public var identity: Identity?
 
         /// For a person who has to find out what is wrong with it.
         public var words: String { overlay.isEmpty ? source : "the overlay of \(overlay.joined(separator: ","))" }
@@ -24,6 +26,17 @@ public struct VMPlan: Sendable {
             self.readOnly = readOnly
             self.recursive = recursive
             self.cache = cache
+        }
+    }
+
+    /// What a file is, whatever its name.
+    public struct Identity: Equatable, Sendable {
+        public var device: UInt64
+        public var inode: UInt64
+
+        public init(device: UInt64, inode: UInt64) {
+            self.device = device
+            self.inode = inode
         }
     }
 

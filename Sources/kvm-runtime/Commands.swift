@@ -21,8 +21,12 @@ struct BundleOptions: ParsableArguments {
         help: ArgumentHelp("Hand on this many descriptors from 3 on: pipes, stream sockets, files.", valueName: "n"))
     var preserveFds = 0
 
-    @Flag(name: .customLong("no-pivot"), help: "Refused: a guest's root is always pivoted to.") var noPivot = false
-    @Flag(name: .customLong("no-new-keyring"), help: "Refused: a guest has its own keyring.") var noNewKeyring = false
+    @Flag(name: .customLong("no-pivot"), help: "Without effect: in a guest pivot_root always works.") var noPivot =
+        false
+    @Flag(
+        name: .customLong("no-new-keyring"),
+        help: "Without effect: the caller's keyring is on the host, the container's in the guest.")
+    var noNewKeyring = false
 
     @Argument(help: "Name of the container, unique on this host.")
     var id: String

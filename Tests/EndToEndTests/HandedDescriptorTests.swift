@@ -33,7 +33,9 @@ extension EndToEnd {
             }
         }
 
-        @Test("pipes, files, a folder, a device; not a byte is lost when the process ends")
+        @Test(
+            "pipes, files, a folder, a device; not a byte is lost when the process ends",
+            .enabled(if: !FileBackend.isVirtiofsd, FileBackend.reason))
         func pipesAndFiles() throws {
             try Host.use { host in
                 let run = try running(host)
@@ -107,7 +109,9 @@ extension EndToEnd {
             }
         }
 
-        @Test("of a container's init: with run, with create and start, in a user namespace")
+        @Test(
+            "of a container's init: with run, with create and start, in a user namespace",
+            .enabled(if: !FileBackend.isVirtiofsd, FileBackend.reason))
         func initHasThem() throws {
             try Host.use { host in
                 for (created, mapped) in [(false, false), (true, false), (false, true)] {

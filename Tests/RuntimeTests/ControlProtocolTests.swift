@@ -13,7 +13,7 @@ struct ControlProtocolTests {
                 terminal: Terminal.Size(rows: 1, columns: .max), ignorePaused: true,
                 passed: [
                     .reader, .writer, .socket, .listener, .device(.full),
-                    .file(.init(path: "/é", flags: 0o2001, offset: 7)),
+                    .file(.init(path: "/é", identity: .init(device: .max, inode: 9), flags: 0o2001, offset: 7)),
                 ], cgroup: ["a", "b"])),
     ])
     func requests(request: ControlRequest) throws {

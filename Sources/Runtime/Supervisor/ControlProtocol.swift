@@ -55,6 +55,7 @@ enum ControlRequest: Equatable, Sendable {
                 "cache": .string(tree.cache.rawValue), "overlay": JSONValue(tree.overlay),
                 "uids": .string(tree.idMap?.uids ?? ""), "gids": .string(tree.idMap?.gids ?? ""),
                 "recursiveIDs": .bool(tree.idMap?.recursive ?? false),
+                "device": JSONValue(tree.identity?.device ?? 0), "inode": JSONValue(tree.identity?.inode ?? 0),
             ]
         case .resize(let rows, let columns):
             ["request": "resize", "rows": JSONValue(rows), "columns": JSONValue(columns)]
@@ -98,6 +99,8 @@ enum ControlRequest: Equatable, Sendable {
                 uids: try fields["uids"].string(), gids: try fields["gids"].string(),
                 recursive: try fields["recursiveIDs"].bool())
             if !map.uids.isEmpty { tree.idMap = map }
+            let inode: UInt64 = try fields["inode"].int()
+            if inode > 0 { tree.identity = VMPlan.Identity(device: try fields["device"].int(), inode: inode) }
             self = .share(tree)
         case "resize": self = .resize(rows: try fields["rows"].int(), columns: try fields["columns"].int())
         case "freeze": self = .freeze(try fields["frozen"].bool())

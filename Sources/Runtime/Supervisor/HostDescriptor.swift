@@ -14,8 +14,9 @@ enum HostDescriptor: Equatable, Sendable {
     case device(PassedDescriptor.Device)
 
     struct File: Equatable, Sendable {
-        /// An absolute path on the host.
+        /// An absolute path on the host, and what was found there.
         var path: String
+        var identity = VMPlan.Identity(device: 0, inode: 0)
         /// Of open(2), those of `PassedDescriptor.fileFlags`.
         var flags: UInt32
         /// Bytes from its beginning.
@@ -86,7 +87,8 @@ enum HostDescriptor: Equatable, Sendable {
         else { throw refusal("it is a file without a name (\(path))") }
         let offset = lseek(number, 0, SEEK_CUR)
         return File(
-            path: path, flags: UInt32(bitPattern: flags) & PassedDescriptor.fileFlags, offset: UInt64(max(0, offset)))
+            path: path, identity: VMPlan.Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino)),
+            flags: UInt32(bitPattern: flags) & PassedDescriptor.fileFlags, offset: UInt64(max(0, offset)))
     }
 
     private static func device(_ status: stat) -> PassedDescriptor.Device? {
@@ -104,9 +106,11 @@ enum HostDescriptor: Equatable, Sendable {
     /// The tree that the guest needs for it.
     func tree(_ name: String, cache: VMPlan.FileCache) -> VMPlan.SharedTree? {
         guard case .file(let file) = self else { return nil }
-        return VMPlan.SharedTree(
+        var tree = VMPlan.SharedTree(
             source: file.path, name: name, readOnly: CInt(bitPattern: file.flags) & O_ACCMODE == O_RDONLY,
             recursive: false, cache: cache)
+        tree.identity = file.identity
+        return tree
     }
 
     /// What the guest is told of it.
@@ -168,9 +172,13 @@ extension HostDescriptor {
         case .writer: "writer"
         case .socket: "socket"
         case .listener: "listener"
-        case .device(let device): ["device": JSONValue(device.rawValue)]
+        case .device(let device): ["special": JSONValue(device.rawValue)]
         case .file(let file):
-            ["file": .string(file.path), "flags": JSONValue(file.flags), "offset": JSONValue(file.offset)]
+            [
+                "file": .string(file.path), "device": JSONValue(file.identity.device),
+                "inode": JSONValue(file.identity.inode), "flags": JSONValue(file.flags),
+                "offset": JSONValue(file.offset),
+            ]
         }
     }
 
@@ -186,16 +194,18 @@ extension HostDescriptor {
             return
         }
         let fields = try cursor.object()
-        if fields["device"].value != nil {
-            guard let device = PassedDescriptor.Device(rawValue: try fields["device"].int()) else {
-                throw fields["device"].error("unknown device")
+        if fields["special"].value != nil {
+            guard let device = PassedDescriptor.Device(rawValue: try fields["special"].int()) else {
+                throw fields["special"].error("unknown device")
             }
             self = .device(device)
             return
         }
         self = .file(
             File(
-                path: try fields["file"].string(), flags: try fields["flags"].int(),
+                path: try fields["file"].string(),
+                identity: VMPlan.Identity(device: try fields["device"].int(), inode: try fields["inode"].int()),
+                flags: try fields["flags"].int(),
                 offset: try fields["offset"].int()))
     }
 }
