@@ -107,28 +107,33 @@ static int drop_capabilities(void) {
     return (int)syscall(SYS_capset, &header, none);
 }
 
-// The clocks of a time namespace are set before anybody is in it, and who makes one is not.
-static int enter_time(const char *offsets) {
-    if (unshare(CLONE_NEWTIME) < 0) return -1;
+// The clocks of a time namespace are set before anybody is in it, and who makes one is not. `proc` is a mount that the
+// container can't have touched.
+static void enter_time(const char *offsets, int proc) {
+    if (unshare(CLONE_NEWTIME) < 0) return;
     if (*offsets) {
-        int file = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+        int file = openat(proc, "self/timens_offsets", O_WRONLY | O_CLOEXEC);
         size_t length = strlen(offsets);
-        if (file < 0 || write(file, offsets, length) != (ssize_t)length) return -1;
+        if (file < 0 || write(file, offsets, length) != (ssize_t)length) return;
         close(file);
     }
-    int namespace = open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
-    if (namespace < 0 || setns(namespace, CLONE_NEWTIME) < 0) return -1;
+    int namespace = openat(proc, "self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
+    if (namespace < 0) return;
+    setns(namespace, CLONE_NEWTIME);
     close(namespace);
-    return 0;
 }
 
-// Those that the container has of its own, or of another one; nobody but who looks at them has a use for them here.
-static int take_namespaces(const struct cspawn_stand_in *request) {
-    if (request->new_cgroup && unshare(CLONE_NEWCGROUP) < 0) return -1;
-    if (request->new_time && enter_time(request->time_offsets) < 0) return -1;
+// Those that the container has of its own, or of another one. The container's are in the guest: a host that has none for
+// those who look here does not keep it from running. To join another's is another matter.
+static int take_namespaces(const struct cspawn_stand_in *request, int proc) {
+    if (request->new_cgroup) unshare(CLONE_NEWCGROUP);
+    if (request->new_time) enter_time(request->time_offsets, proc);
     // The supervisor writes its maps: it may, and this process may not.
-    if (request->new_user && unshare(CLONE_NEWUSER) < 0) return -1;
-    return request->join_user >= 0 ? setns(request->join_user, CLONE_NEWUSER) : 0;
+    if (request->new_user) unshare(CLONE_NEWUSER);
+    if (request->join_user < 0) return 0;
+    int result = setns(request->join_user, CLONE_NEWUSER);
+    close(request->join_user);
+    return result;
 }
 
 // To the container's place: its root, its volumes, a /proc of this pid namespace. Whoever enters the namespaces of this
@@ -157,9 +162,10 @@ static int enter(const struct cspawn_stand_in *request) {
     }
     int proc = make_file_system("proc", NULL, NULL, ATTR_SAFE);
     if (proc < 0 || attach_at(root, proc, "proc") < 0) return CSPAWN_PLACE_PROC;
-    close(proc);
     close(root);
-    if (take_namespaces(request) < 0) return CSPAWN_PLACE_NAMESPACES;
+    int taken = take_namespaces(request, proc);
+    close(proc);
+    if (taken < 0) return CSPAWN_PLACE_NAMESPACES;
     return drop_capabilities() < 0 ? CSPAWN_PLACE_CAPABILITIES : 0;
 }
 

@@ -108,9 +108,11 @@ final class QEMUMachine: VirtualMachine {
     }
 
     func unshare(tree: String) {
-        guard treesToken != nil else { return }
+        guard treesToken != nil, let trees else { return }
+        let message = TreeMessage.remove(name: tree)
+        // What was not sent has no answer.
+        guard (try? Sockets.send(message.bytes, descriptors: [], over: trees.descriptor)) != nil else { return }
         treeWaiters.append { _ in }
-        tell(.remove(name: tree))
     }
 
     func watch(tree: String, inodes: [UInt64]) { tell(.watch(tree: tree, inodes: inodes)) }

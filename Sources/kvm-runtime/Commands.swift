@@ -55,7 +55,9 @@ struct RunCommand: Verb {
             "Write when each phase began and ended, for Perfetto; - is a table on stderr.", valueName: "file"))
     var timeline: String?
 
-    var handedOn: Int { ListenDescriptors.count + bundle.preserveFds }
+    var handedOn: Int {
+        HandedDescriptors.total(listening: ListenDescriptors.count, asked: bundle.preserveFds)
+    }
 
     mutating func execute(_ context: RuntimeContext) throws(RuntimeError) -> Int32 {
         var options = Run.Options(launch: try bundle.launch())
@@ -72,7 +74,9 @@ struct CreateCommand: Verb {
     @OptionGroup var global: GlobalOptions
     @OptionGroup var bundle: BundleOptions
 
-    var handedOn: Int { ListenDescriptors.count + bundle.preserveFds }
+    var handedOn: Int {
+        HandedDescriptors.total(listening: ListenDescriptors.count, asked: bundle.preserveFds)
+    }
 
     mutating func execute(_ context: RuntimeContext) throws(RuntimeError) -> Int32 {
         try Create.run(context, try bundle.launch())

@@ -44,7 +44,7 @@ struct ExecCommand: Verb {
     @Argument var id: String
     @Argument(parsing: .captureForPassthrough, help: "The program and its arguments.") var command: [String] = []
 
-    var handedOn: Int { preserveFds }
+    var handedOn: Int { HandedDescriptors.total(asked: preserveFds) }
     var failureCode: Int32 { 255 }
 
     mutating func execute(_ context: RuntimeContext) throws(RuntimeError) -> Int32 {

@@ -50,7 +50,7 @@ extension EndToEnd {
                 let folder = try FileDescriptor.open(host.directory, O_RDONLY | O_DIRECTORY)
                 let zero = try FileDescriptor.open("/dev/zero", O_RDONLY)
                 let script =
-                    "cat <&3; cat <&5; echo; echo second >&6; ls /proc/self/fd/7/ | grep appended; head -c 2 <&8 | wc -c; "
+                    "cat <&3; cat <&5; echo; echo second >&6; ls /proc/self/fd/7/ | grep appended; ls /proc/self/fd/7/../ | grep appended; head -c 2 <&8 | wc -c; "
                     + "echo no >&5; ls /proc/self/fd | wc -l; head -c 200000 /dev/zero >&4"
                 let exec = try host.start(
                     ["exec", "--preserve-fds", "6", host.id, "sh", "-c", script],
@@ -77,7 +77,7 @@ extension EndToEnd {
                 let outcome = try exec.finish()
                 #expect(count == 200_000)
                 // 0 to 8, and the folder that ls has open.
-                #expect(outcome.lines == ["from the host", "456789", "appended", "2", "10"], "\(outcome)")
+                #expect(outcome.lines == ["from the host", "456789", "appended", "appended", "2", "10"], "\(outcome)")
                 #expect(outcome.err.contains("write error") && outcome.code == 0, "\(outcome)")
                 let read = try File.read(host.directory + "/appended", limit: 100)
                 #expect(String(decoding: read, as: UTF8.self) == "first\nsecond\n")
@@ -168,27 +168,52 @@ extension EndToEnd {
             }
         }
 
+        /// A container that was handed a socket to listen on, as systemd does it, and a connection to that.
+        private func listening(
+            _ host: Host, _ arguments: [JSONValue] = [], _ body: (Running, SharedDescriptor) throws -> Void
+        ) throws {
+            let bundle = try host.bundle(nil) { $0.set("process.args", .array(["/bin/accept-one"] + arguments)) }
+            try bundle.install("accept-one")
+            let directory = try FileDescriptor.directory(host.directory)
+            let socket = SharedDescriptor(try Sockets.listen(at: "listen.sock", in: directory))
+            // The number that LISTEN_PID must have is known to nobody before the command has it.
+            let run = try Running(
+                "/bin/sh",
+                [
+                    "-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\"", Build.binary, "--root", host.root,
+                ] + host.globals.dropFirst(2) + ["run", "--bundle", bundle.path, host.id],
+                handing: [3: socket.raw])
+            defer { run.kill() }
+            // Nobody takes it yet: it waits in the kernel.
+            let client = SharedDescriptor(try Sockets.connect(to: host.directory + "/listen.sock"))
+            try run.wait(forOutput: "listening")
+            try client.descriptor.writeAll(Array("ping".utf8))
+            try body(run, client)
+            withExtendedLifetime(client) {}
+        }
+
         @Test("a socket to listen on, as systemd hands it over")
-        func listening() throws {
+        func socketActivation() throws {
             try Host.use { host in
-                let bundle = try host.bundle(nil) { $0.set("process.args", ["/bin/accept-one"]) }
-                try bundle.install("accept-one")
-                let directory = try FileDescriptor.directory(host.directory)
-                let socket = SharedDescriptor(try Sockets.listen(at: "listen.sock", in: directory))
-                // The number that LISTEN_PID must have is known to nobody before the command has it.
-                let run = try Running(
-                    "/bin/sh",
-                    [
-                        "-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\"", Build.binary, "--root", host.root,
-                    ] + host.globals.dropFirst(2) + ["run", "--bundle", bundle.path, host.id],
-                    handing: [3: socket.raw])
-                defer { run.kill() }
-                try run.wait(forOutput: "listening")
-                let client = try Sockets.connect(to: host.directory + "/listen.sock")
-                try client.writeAll(Array("ping".utf8))
-                let answer = try client.readAll(limit: 100)
-                #expect(String(decoding: answer, as: UTF8.self) == "pong: ping")
-                #expect(try run.finish().code == 0)
+                try listening(host) { run, client in
+                    let answer = try client.descriptor.readAll(limit: 100)
+                    #expect(String(decoding: answer, as: UTF8.self) == "pong: ping")
+                    #expect(try run.finish().code == 0)
+                }
+            }
+        }
+
+        @Test("whoever is connected to it and takes nothing keeps no container from ending")
+        func listeningToNobody() throws {
+            try Host.use { host in
+                try listening(host, ["flood"]) { run, client in
+                    // Until nothing fits any more.
+                    usleep(1_000_000)
+                    let kill = try host.command("kill", host.id, "KILL")
+                    let outcome = try run.finish()
+                    #expect(kill.code == 0 && outcome.code == 137, "\(kill) \(outcome)")
+                    withExtendedLifetime(client) {}
+                }
             }
         }
 

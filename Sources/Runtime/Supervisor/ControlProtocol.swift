@@ -18,6 +18,8 @@ enum ControlRequest: Equatable, Sendable {
     case join(container: String, HostCgroup)
     /// Gives the guest a tree for the container of this connection.
     case share(VMPlan.SharedTree)
+    /// Takes one of those back, by its name. There is no answer.
+    case unshare(String)
     /// The size of the terminal of this connection's process.
     case resize(rows: UInt16, columns: UInt16)
     case freeze(Bool)
@@ -57,6 +59,7 @@ enum ControlRequest: Equatable, Sendable {
                 "recursiveIDs": .bool(tree.idMap?.recursive ?? false),
                 "device": JSONValue(tree.identity?.device ?? 0), "inode": JSONValue(tree.identity?.inode ?? 0),
             ]
+        case .unshare(let name): ["request": "unshare", "name": .string(name)]
         case .resize(let rows, let columns):
             ["request": "resize", "rows": JSONValue(rows), "columns": JSONValue(columns)]
         case .freeze(let frozen): ["request": "freeze", "frozen": .bool(frozen)]
@@ -102,6 +105,7 @@ enum ControlRequest: Equatable, Sendable {
             let inode: UInt64 = try fields["inode"].int()
             if inode > 0 { tree.identity = VMPlan.Identity(device: try fields["device"].int(), inode: inode) }
             self = .share(tree)
+        case "unshare": self = .unshare(try fields["name"].string())
         case "resize": self = .resize(rows: try fields["rows"].int(), columns: try fields["columns"].int())
         case "freeze": self = .freeze(try fields["frozen"].bool())
         case "update": self = .update(try fields["settings"].list(of: CgroupSetting.init(decoding:)))

@@ -26,12 +26,17 @@ enum HostDescriptor: Equatable, Sendable {
     /// What `count` descriptors from `first` on are; the caller knows them as those from 3 on.
     /// - Throws: names the one that can't be handed into a guest.
     static func all(_ count: Int, from first: CInt) throws(RuntimeError) -> [HostDescriptor] {
-        guard (0...PassedDescriptor.most).contains(count) else {
-            throw RuntimeError("--preserve-fds: \(count) is out of range (0 to \(PassedDescriptor.most))")
-        }
+        try checkCount(count)
         var all: [HostDescriptor] = []
         for index in 0..<count { all.append(try kind(of: first + CInt(index), called: 3 + index)) }
         return all
+    }
+
+    /// Of `--preserve-fds`, or with those of LISTEN_FDS.
+    static func checkCount(_ count: Int) throws(RuntimeError) {
+        guard (0...PassedDescriptor.most).contains(count) else {
+            throw RuntimeError("--preserve-fds: \(count) is out of range (0 to \(PassedDescriptor.most))")
+        }
     }
 
     private static func kind(of number: CInt, called name: Int) throws(RuntimeError) -> HostDescriptor {
@@ -72,7 +77,14 @@ enum HostDescriptor: Equatable, Sendable {
             return getsockopt(number, SOL_SOCKET, name, &value, &length) == 0 ? value : -1
         }
         guard option(SO_TYPE) == CInt(SOCK_STREAM.rawValue) else { throw refusal("it is no stream socket") }
-        return option(SO_ACCEPTCONN) == 1 ? .listener : .socket
+        if option(SO_ACCEPTCONN) == 1 { return .listener }
+        var peer = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let isConnected = withUnsafeMutablePointer(to: &peer) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getpeername(number, $0, &length) == 0 }
+        }
+        guard isConnected else { throw refusal("it is a socket that neither listens nor is connected") }
+        return .socket
     }
 
     private static func file(
@@ -145,12 +157,19 @@ public enum ListenDescriptors {
         guard let pid = getenv("LISTEN_PID"), let count = getenv("LISTEN_FDS"),
             pid_t(String(cString: pid)) == getpid(), let number = Int(String(cString: count)), number > 0
         else { return 0 }
-        return number
+        // More than that are refused, whatever their number.
+        return min(number, PassedDescriptor.most + 1)
     }
 }
 
 /// For the command line.
 public enum HandedDescriptors {
+    /// How many there are; `asked` is `--preserve-fds`, which comes behind `listening` sockets.
+    public static func total(listening: Int = 0, asked: Int) -> Int {
+        // What is out of range is told by another.
+        listening + max(0, min(asked, PassedDescriptor.most))
+    }
+
     /// The first of `count` descriptors from 3 on that the caller does not have open. To be asked before anything else is
     /// opened.
     public static func firstClosed(of count: Int) -> CInt? {

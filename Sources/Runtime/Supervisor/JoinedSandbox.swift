@@ -18,8 +18,8 @@ final class JoinedSandbox: VirtualMachine {
     private let loop: EventLoop
     private let events: (VMEvent) -> Void
     private var token: EventLoop.Token?
-    /// Those who gave the guest a tree and have no answer yet.
-    private var waiters: [(Errno?) -> Void] = []
+    /// Trees to be given to the guest; the first one has been asked for. One at a time: answers have no names.
+    private var giving: [(tree: VMPlan.SharedTree, done: (Errno?) -> Void)] = []
 
     /// Joins the guest of `owner`; its supervisor answers at once, or refuses.
     init(
@@ -97,21 +97,25 @@ final class JoinedSandbox: VirtualMachine {
     var processorTimes: [(name: String, microseconds: UInt64)] { [] }
     func share(_ tree: VMPlan.SharedTree, done: @escaping (Errno?) -> Void) {
         guard token != nil else { return done(.brokenPipe) }
-        waiters.append(done)
-        channel.send(ControlRequest.share(tree).json)
+        giving.append((tree, done))
+        if giving.count == 1 { channel.send(ControlRequest.share(tree).json) }
     }
 
     private func take(_ answer: JSONValue) {
-        guard !waiters.isEmpty else { return }
-        switch try? ControlEvent(decoding: answer) {
-        case .done: waiters.removeFirst()(nil)
-        case .failed: waiters.removeFirst()(.ioError)
+        guard let first = giving.first, let event = try? ControlEvent(decoding: answer) else { return }
+        let failure: Errno?
+        switch event {
+        case .done: failure = nil
+        case .failed: failure = .ioError
         default: return
         }
+        giving.removeFirst()
+        if let next = giving.first { channel.send(ControlRequest.share(next.tree).json) }
+        first.done(failure)
     }
 
-    // The owner of the guest sees to all its trees, and takes them back when we leave.
-    func unshare(tree: String) {}
+    // The owner of the guest takes the others back when we leave.
+    func unshare(tree: String) { channel.send(ControlRequest.unshare(tree).json) }
     func watch(tree: String, inodes: [UInt64]) {}
     func fileChangeHandled() {}
 }

@@ -149,6 +149,9 @@ final class ProcessStdio {
         }
     }
 
+    /// The process is there.
+    func startListening() { passedRelays.startListening() }
+
     /// The process has ended: nobody gets through to it any more.
     func stopListening() { passedRelays.stopListening() }
 

@@ -21,23 +21,33 @@ final class Relay {
     private var written = 0
     private var sourceToken: EventLoop.Token?
     private var sinkToken: EventLoop.Token?
+    private let watchesSink: Bool
     private var sourceEnded = false
     private var stopped = false
 
     /// - Parameters:
+    ///   - watchesSink: ends when the sink hangs up, though nothing is there to be written.
     ///   - moved: called with the number of bytes after each write.
     ///   - ended: called once, when there is nothing left to do.
     init(
-        loop: EventLoop, from source: Endpoint, to sink: Endpoint, moved: @escaping (Int) -> Void = { _ in },
-        ended: @escaping (End) -> Void
+        loop: EventLoop, from source: Endpoint, to sink: Endpoint, watchesSink: Bool = false,
+        moved: @escaping (Int) -> Void = { _ in }, ended: @escaping (End) -> Void
     ) throws(Errno) {
+        self.watchesSink = watchesSink
         self.loop = loop
         self.source = source
         self.sink = sink
         self.moved = moved
         self.ended = ended
         try watchSource()
+        try watchSink()
         look()
+    }
+
+    /// Nothing asked for: hang-ups and errors are told all the same.
+    private func watchSink() throws(Errno) {
+        guard watchesSink, sinkToken == nil else { return }
+        sinkToken = try loop.watch(sink.raw, []) { [weak self] _ in self?.finish(.sinkGone) }
     }
 
     /// Reads without having been told that there is something, where that may not be told.
@@ -101,6 +111,10 @@ final class Relay {
         // Not only paused: a source that has hung up would wake the loop without end until the sink takes the rest.
         if let sourceToken { loop.unwatch(sourceToken) }
         sourceToken = nil
+        if watchesSink, let sinkToken {
+            loop.unwatch(sinkToken)
+            self.sinkToken = nil
+        }
         if sinkToken == nil {
             sinkToken = try? loop.watch(sink.raw, .writable) { [weak self] _ in self?.drain() }
             // Without a watch it would never go on.
@@ -112,8 +126,12 @@ final class Relay {
         if let sinkToken { loop.unwatch(sinkToken) }
         sinkToken = nil
         look()
-        guard sourceToken == nil else { return }
-        do throws(Errno) { try watchSource() } catch { finish(.sinkGone) }
+        do throws(Errno) {
+            try watchSink()
+            if sourceToken == nil { try watchSource() }
+        } catch {
+            finish(.sinkGone)
+        }
     }
 
     private func finish(_ end: End) {

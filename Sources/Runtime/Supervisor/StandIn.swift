@@ -77,7 +77,11 @@ final class StandIn {
         let file = try MemoryFile.make("kvm-runtime-plan", contents: jail.encoded)
         let process = AskedProcess(
             terminal: size, ignorePaused: ignorePaused, passed: plan.passed, cgroup: plan.cgroup)
-        channel.send(ControlRequest.exec(process).json, descriptors: [file.raw])
+        let request = ControlRequest.exec(process).json
+        guard request.bytes().count <= ControlChannel.longest else {
+            throw RuntimeError("--preserve-fds: the paths of the files are too long together", exitCode: 255)
+        }
+        channel.send(request, descriptors: [file.raw])
     }
 
     private func takeSignals() {
@@ -109,6 +113,7 @@ final class StandIn {
         switch event {
         case .process(let number): open(number)
         case .done:
+            stdio?.startListening()
             started()
             resize()
         case .failed(let message, _, let console): fail(RuntimeError(message, exitCode: 255, console: console))

@@ -9,7 +9,8 @@ import StateStore
 extension Supervisor {
     func welcome(_ hello: Hello) {
         guard phase == .booting else { return }
-        if let deadline { loop.cancel(deadline) }
+        // The image of its root can keep the guest waiting too.
+        if let deadline, request.image == nil { loop.cancel(deadline) }
         let now = Clock.monotonicNanoseconds()
         timeline.mark(.agentReady, now)
         let entered = now > hello.uptime ? now - hello.uptime : now
@@ -36,6 +37,7 @@ extension Supervisor {
     private func enterRoot(_ image: MachineImage) {
         awaitsRoot = true
         agent?.send(.enterRoot(image.guestDisk)) { [unowned self] answer in
+            if let deadline { loop.cancel(deadline) }
             guard phase == .greeted else { return }
             switch answer {
             case .success(.done):
@@ -147,7 +149,7 @@ extension Supervisor {
             // The rootfs has all its mount points now.
             standIn.enter()
             // Others may enter its namespaces as soon as they know its pid. With `run` nobody knows it yet.
-            if request.followsLauncher { containerReady() }
+            if request.followsLauncher, !standInTakesNamespaces { containerReady() }
         case .success(.failed(let refusal)): fail(refusal)
         case .success(.stepFailed(let failure)): fail(describe(failure))
         case .success: failGuest("the agent gave a wrong answer")
@@ -155,11 +157,16 @@ extension Supervisor {
         }
     }
 
+    /// The stand-in gets some of the container's namespaces with its place: who reads its pid is to find them.
+    private var standInTakesNamespaces: Bool {
+        spec.linux?.namespaces.contains { [.user, .cgroup, .time].contains($0.type) } ?? false
+    }
+
     func standInEvent(_ event: InitStandIn.Event) {
         switch event {
         case .signal(let signal): take(signal)
         case .entered:
-            do throws(RuntimeError) { try writeMapsOfStandIn() } catch { return fail(error) }
+            writeMapsOfStandIn()
             containerReady()
         case .failed(let error): fail(error)
         case .gone:
@@ -168,8 +175,9 @@ extension Supervisor {
         }
     }
 
-    /// It has a user namespace as the container has, so that who looks at it sees the same.
-    private func writeMapsOfStandIn() throws(RuntimeError) {
+    /// It has a user namespace as the container has, so that who looks at it sees the same. Where the host has none for it, the
+    /// container has its own in the guest all the same.
+    private func writeMapsOfStandIn() {
         guard spec.linux?.namespaces.contains(where: { $0.type == .user && $0.path.isEmpty }) ?? false else { return }
         let maps = [("uid_map", spec.linux?.uidMappings), ("gid_map", spec.linux?.gidMappings)]
         for (name, mappings) in maps {
@@ -179,13 +187,15 @@ extension Supervisor {
                 let bytes = Array((mappings ?? []).lines.utf8)
                 guard try FileDescriptor.open(file, O_WRONLY).write(bytes) == bytes.count else { throw .ioError }
             } catch {
-                throw RuntimeError("the container's process on the host: \(file): \(error)")
+                launcher.send(.warning("the container's process on the host has no ID mappings: \(file): \(error)"))
+                return
             }
         }
     }
 
     func containerReady() {
         guard phase == .creating else { return }
+        stdio?.startListening()
         // Who made it with `create` reads the quota, and may change it before `start`.
         if !request.followsLauncher { limitProcessorTime() }
         guard phase == .creating else { return }

@@ -36,8 +36,8 @@ extension Supervisor {
         let process = ExecProcess(
             process: ProcessName(id.text, number), plan: bytes, stdio: stdio,
             passed: asked.passed.passed(streams, prefix), cgroup: asked.cgroup)
-        caller.trees = asked.passed.trees(prefix, cache: request.volumeCache)
-        give(caller.trees[...]) { [unowned self] failure in
+        let trees = asked.passed.trees(prefix, cache: request.volumeCache)
+        give(trees[...], to: number, caller) { [unowned self] failure in
             guard let failure else { return send(process, agent, caller) }
             forget(number)
             refuse(failure)
@@ -53,12 +53,22 @@ extension Supervisor {
         }
     }
 
-    /// Gives the guest these, one after the other; `done` is told nil, or why it does not have one.
-    private func give(_ trees: ArraySlice<VMPlan.SharedTree>, done: @escaping (String?) -> Void) {
+    /// Gives the guest these, one after the other; `done` is told nil, or why it does not have one, and nothing if who asked
+    /// has gone meanwhile.
+    private func give(
+        _ trees: ArraySlice<VMPlan.SharedTree>, to number: UInt32, _ caller: ControlCaller,
+        done: @escaping (String?) -> Void
+    ) {
         guard let tree = trees.first, let machine else { return done(nil) }
         machine.share(tree) { [weak self] error in
+            guard let self else { return }
+            guard execs[number] === caller else {
+                if error == nil { machine.unshare(tree: tree.name) }
+                return
+            }
             if let error { return done("can't share \(tree.words) with the guest: \(error)") }
-            self?.give(trees.dropFirst(), done: done)
+            caller.trees.append(tree)
+            give(trees.dropFirst(), to: number, caller, done: done)
         }
     }
 

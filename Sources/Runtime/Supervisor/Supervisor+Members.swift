@@ -60,6 +60,14 @@ extension Supervisor {
         }
     }
 
+    func unshare(_ name: String, for caller: ControlCaller) {
+        guard let number = caller.member, let member = members[number],
+            let index = member.trees.firstIndex(of: name)
+        else { return }
+        member.trees.remove(at: index)
+        machine?.unshare(tree: name)
+    }
+
     private func handle(_ message: HostMessage, request: UInt32, of number: UInt32) {
         guard let member = members[number], let agent else { return }
         if case .welcome = message { return }

@@ -42,6 +42,7 @@ extension Supervisor {
         case .exec(let process): exec(caller, plan: descriptor, process)
         case .join(let container, let cgroup): join(caller, container, cgroup, stream: descriptor)
         case .share(let tree): share(tree, for: caller)
+        case .unshare(let name): unshare(name, for: caller)
         case .signal(let signal, _) where caller.process != nil: forward(signal, to: caller)
         case .resize(let rows, let columns): resize(rows, columns, of: caller)
         case .events:
@@ -83,7 +84,7 @@ extension Supervisor {
             for pid in pids { answer(.value(JSONValue(pid))) }
             answer(.done)
         case .readCgroup(let files): readCgroup(files, answer)
-        case .exec, .resize, .events, .join, .share:
+        case .exec, .resize, .events, .join, .share, .unshare:
             answer(.failed(message: "not on this connection", exitCode: 1, console: []))
         case .destroy:
             answer(.done)

@@ -139,7 +139,8 @@ final class Supervisor {
         timeline.mark(.hypervisorStarted)
         filter = SeccompFilter.compile(spec)
         deadline = loop.after(milliseconds: UInt64(request.bootTimeout) * 1000) { [unowned self] in
-            failGuest("the guest's agent did not call within \(request.bootTimeout) s")
+            let late = awaitsRoot ? "mount the image that is its root" : "call"
+            failGuest("the guest's agent did not \(late) within \(request.bootTimeout) s")
         }
     }
 

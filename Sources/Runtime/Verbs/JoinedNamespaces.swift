@@ -63,7 +63,18 @@ struct JoinedNamespaces: Equatable {
             do throws(Errno) { wanted = try Identity(namespace.path) } catch {
                 throw RuntimeError("\(field): \(namespace.path): \(error)")
             }
-            if shareable.contains(namespace.type), wanted == (try? Identity("/proc/self/ns/\(file)")) { continue }
+            if shareable.contains(namespace.type), wanted == (try? Identity("/proc/self/ns/\(file)")) {
+                // One of a container's that the host could not make for it would be the guest's own.
+                guard
+                    !others.contains(where: {
+                        namespace.path == "/proc/\($0.record.pid)/ns/\(file)" && has(namespace.type, $0.id, store)
+                    })
+                else {
+                    throw RuntimeError(
+                        "\(field): \(namespace.path) is in the guest only: this host has no such namespaces")
+                }
+                continue
+            }
             guard let other = others.first(where: { (try? Identity("/proc/\($0.record.pid)/ns/\(file)")) == wanted })
             else {
                 throw RuntimeError(
@@ -93,6 +104,12 @@ struct JoinedNamespaces: Equatable {
         else { return }
         spec.linux?.uidMappings = other.linux?.uidMappings ?? []
         spec.linux?.gidMappings = other.linux?.gidMappings ?? []
+    }
+
+    /// Whether a container has a namespace of this kind of its own.
+    private static func has(_ kind: Linux.Namespace.Kind, _ id: ContainerID, _ store: StateStore) -> Bool {
+        guard let spec = try? Spec(json: try JSONValue.parse(try store.spec(of: id))) else { return true }
+        return spec.linux?.namespaces.contains { $0.type == kind } ?? false
     }
 
     private static func running(in store: StateStore) -> [(id: ContainerID, record: ContainerRecord)] {

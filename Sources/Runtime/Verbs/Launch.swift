@@ -91,6 +91,7 @@ struct Launch {
             try join(joined, &request, bundle.spec)
         }
         request.listening = ListenDescriptors.count
+        try HostDescriptor.checkCount(options.preserveFds)
         request.passed = request.listening + options.preserveFds
         // The supervisor sees the same, but later.
         _ = try HostDescriptor.all(request.passed, from: 3)

@@ -58,11 +58,27 @@ public enum Kill {
             // As kill(2) and runc have it, 0 asks whether there is somebody to get signals.
             if signal == 0 { return }
             guard (1...64).contains(signal) else { throw RuntimeError("unable to signal init: invalid argument") }
-            try Ask.supervisor(of: id, in: context.store, .signal(CInt(signal), all: all))
-        case .creating, .stopped:
-            // `kill --all` of a container that has ended is how containerd makes sure; runc lets it pass.
-            if !all { throw RuntimeError("container not running") }
+            do throws(RuntimeError) {
+                try Ask.supervisor(of: id, in: context.store, .signal(CInt(signal), all: all))
+            } catch {
+                // It may have ended while it was asked.
+                guard hasEnded(id, context) || error.description == ended else { throw error }
+                try tellOfEnd(all)
+            }
+        case .creating, .stopped: try tellOfEnd(all)
         }
+    }
+
+    private static let ended = "container not running"
+
+    /// `kill --all` of a container that has ended is how containerd makes sure; runc lets it pass.
+    private static func tellOfEnd(_ all: Bool) throws(RuntimeError) {
+        if !all { throw RuntimeError(ended) }
+    }
+
+    private static func hasEnded(_ id: ContainerID, _ context: RuntimeContext) -> Bool {
+        guard let record = try? context.store.record(of: id) else { return true }
+        return record.currentStatus == .stopped
     }
 
     /// A word as runc reads it: a decimal number, whatever it is; a name; nothing is SIGTERM.

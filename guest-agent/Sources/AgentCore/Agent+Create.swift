@@ -54,6 +54,7 @@ extension Agent {
             _ = try once { mkdir(root, 0o700) }
             let channels = try Channels(loop, create.stdio, create.passed, share: share)
             let id = create.container
+            defer { if containers[id] == nil { channels.close() } }
             let relays = try SocketRelays(
                 loop, in: sockets, create.sockets, number: { [self] in nextSocketStream() },
                 opened: { [self] in

@@ -45,14 +45,19 @@ final class Channels {
         _ loop: EventLoop, _ stdio: Stdio, _ passed: [PassedDescriptor] = [], share: String = ""
     ) throws(Errno) {
         self.loop = loop
-        switch stdio {
-        case .terminal(let stream, _, _): channels = [Channel(stream: stream, direction: .both)]
-        case .pipes(let stdin, let stdout, let stderr):
-            if let stdin { ends[0] = try addPipe(stdin, .input) }
-            if let stdout { ends[1] = try addPipe(stdout, .output) }
-            if let stderr { ends[2] = try addPipe(stderr, .output) }
+        do throws(Errno) {
+            switch stdio {
+            case .terminal(let stream, _, _): channels = [Channel(stream: stream, direction: .both)]
+            case .pipes(let stdin, let stdout, let stderr):
+                if let stdin { ends[0] = try addPipe(stdin, .input) }
+                if let stdout { ends[1] = try addPipe(stdout, .output) }
+                if let stderr { ends[2] = try addPipe(stderr, .output) }
+            }
+            for descriptor in passed { passedEnds.append(try add(descriptor, share)) }
+        } catch {
+            close()
+            throw error
         }
-        for descriptor in passed { passedEnds.append(try add(descriptor, share)) }
     }
 
     /// The container's end of a new pipe.

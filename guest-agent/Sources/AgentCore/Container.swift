@@ -87,6 +87,8 @@ final class Container {
         }
         do throws(Errno) {
             let channels = try Channels(loop, exec.stdio, exec.passed, share: share)
+            // What listens for a process that was not to be would be there for ever.
+            defer { if processes[number] == nil { channels.close() } }
             let pidfd = FileDescriptor(owning: try once { clinux_pidfd_open(initial.pid, 0) })
             let place = try exec.cgroup.isEmpty ? nil : SharedDescriptor(cgroup.directory(below: exec.cgroup))
             let child = try make(plan, beside: pidfd, channels, place)

@@ -8,6 +8,8 @@ final class PassedListener {
     /// Connections at one time.
     private static let most = 256
     private static let backlog: CInt = 128
+    /// Milliseconds that those who are connected have to take what the process wrote before it ended.
+    private static let patience: UInt64 = 5000
 
     private final class Connection {
         var inward: Relay?
@@ -19,6 +21,7 @@ final class PassedListener {
     /// The socket's.
     private let name: String
     private var connections: [Connection] = []
+    private var isDraining = false
     /// Called when there is news of `isDrained`.
     var changed: () -> Void = {}
 
@@ -45,7 +48,11 @@ final class PassedListener {
     /// slow, is closed.
     func connect(_ remote: SharedDescriptor) {
         connections.removeAll { $0.isFinished }
-        guard connections.count < Self.most else { return }
+        // Another process may still have the socket; it is this one's that was handed over.
+        guard !isDraining, connections.count < Self.most else {
+            try? Sockets.shutdownBoth(remote.descriptor)
+            return
+        }
         do throws(Errno) {
             let local = SharedDescriptor(try Sockets.connectNow(to: "\(World.passed)/\(name)"))
             try remote.descriptor.setNonBlocking()
@@ -65,9 +72,16 @@ final class PassedListener {
 
     /// The process is gone: what it wrote is still handed on.
     func drain() {
+        isDraining = true
         for connection in connections {
             connection.inward?.cancel()
             if connection.outward?.isFinished == false { connection.outward?.drain() }
+        }
+        if isDrained { return }
+        // Whoever is at the other end may not keep the container from ending.
+        loop.after(milliseconds: Self.patience) { [self] in
+            for connection in connections { connection.outward?.cancel() }
+            changed()
         }
     }
 

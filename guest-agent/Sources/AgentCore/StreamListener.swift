@@ -4,7 +4,7 @@ import LinuxSys
 /// Takes the host's stdio streams: each says first which one it is.
 final class StreamListener {
     /// Streams that nobody has asked for, or that have not said yet which they are.
-    private static let most = 64
+    private static let most = 256
     private static let patience: UInt64 = 10_000
 
     private let loop: EventLoop

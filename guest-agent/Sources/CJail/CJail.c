@@ -117,7 +117,7 @@ static int wait_for_start(int sync) {
     return got < 0 ? -1 : 0;
 }
 
-int room_move_from_stdio(int fd) { return fd > 2 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 3); }
+int room_move_from_stdio(int fd) { return fd < 0 || fd > 2 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 3); }
 
 int room_take_terminal(const struct cjail_plan *plan, int sync, int master, int slave) {
     if (set_stdio(plan, slave) < 0) room_fail_step(sync, CJAIL_STEP_STDIO, 0);
@@ -143,6 +143,22 @@ static int pass_descriptors(const struct cjail_plan *plan, int sync) {
     return other;
 }
 
+// A directory is opened in a mount of its own: else ".." would lead to all that the guest has of the host.
+static int open_passed(const struct cjail_passed *passed) {
+    int flags = passed->flags | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC;
+    struct stat status;
+    if (lstat(passed->path, &status) < 0) return -1;
+    if (!S_ISDIR(status.st_mode)) return open(passed->path, flags);
+    int place = open(passed->path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (place < 0) return -1;
+    int tree = room_open_tree(place, 0);
+    room_close(place);
+    if (tree < 0) return -1;
+    int fd = openat(tree, ".", flags);
+    room_close(tree);
+    return fd;
+}
+
 void room_open_passed(const struct cjail_plan *plan, int sync) {
     if (plan->passed_count > CJAIL_MOST_PASSED) {
         errno = E2BIG;
@@ -152,7 +168,7 @@ void room_open_passed(const struct cjail_plan *plan, int sync) {
         struct cjail_passed *passed = &plan->passed[i];
         if (passed->fd >= 0) continue;
         // The host made the name; a link would be somebody else's.
-        passed->fd = room_move_from_stdio(open(passed->path, passed->flags | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC));
+        passed->fd = room_move_from_stdio(open_passed(passed));
         if (passed->fd < 0) room_fail_step(sync, CJAIL_STEP_STDIO, 3 + (uint32_t)i);
         if (passed->offset && lseek(passed->fd, (off_t)passed->offset, SEEK_SET) < 0) {
             room_fail_step(sync, CJAIL_STEP_STDIO, 3 + (uint32_t)i);
