@@ -141,6 +141,15 @@ public enum Sockets {
         _ = try once { shutdown(socket.raw, CInt(SHUT_WR)) }
     }
 
+    /// Whether the socket `number` has a peer.
+    public static func isConnected(_ number: CInt) -> Bool {
+        var peer = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return withUnsafeMutablePointer(to: &peer) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getpeername(number, $0, &length) == 0 }
+        }
+    }
+
     /// The process that connected a Unix socket (SO_PEERCRED).
     public static func peerProcess(_ socket: borrowing FileDescriptor) throws(Errno) -> pid_t {
         // struct ucred: pid, uid, gid.

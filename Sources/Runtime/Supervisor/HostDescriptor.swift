@@ -78,12 +78,9 @@ enum HostDescriptor: Equatable, Sendable {
         }
         guard option(SO_TYPE) == CInt(SOCK_STREAM.rawValue) else { throw refusal("it is no stream socket") }
         if option(SO_ACCEPTCONN) == 1 { return .listener }
-        var peer = sockaddr_storage()
-        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        let isConnected = withUnsafeMutablePointer(to: &peer) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getpeername(number, $0, &length) == 0 }
+        guard Sockets.isConnected(number) else {
+            throw refusal("it is a socket that neither listens nor is connected")
         }
-        guard isConnected else { throw refusal("it is a socket that neither listens nor is connected") }
         return .socket
     }
 
