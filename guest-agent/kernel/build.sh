@@ -124,7 +124,7 @@ wanted_options() {
 
 # asks TREE NAME: whether the source has such an option, for people to choose.
 asks() {
-    grep -rhs -A 3 --include='Kconfig*' -E "^(menu)?config $2\$" "$1" | grep -qE '^\s+(bool|tristate|int|string|prompt) "'
+    grep -rhs -A 3 --include='Kconfig*' -E "^(menu)?config ${2}\$" "$1" | grep -qE '^\s+(bool|tristate|int|string|prompt) "'
 }
 
 # options_for TREE: the wanted options, by the names that this source has for them.
@@ -133,7 +133,7 @@ options_for() {
     while read -r old new; do
         [[ $old != '#' ]] || continue
         if [[ $new == - ]]; then
-            asks "$1" "$old" || sed+=(-e "/^(# )?CONFIG_$old[= ]/d")
+            asks "$1" "$old" || sed+=(-e "/^(# )?CONFIG_${old}[= ]/d")
         elif ! asks "$1" "$old" && asks "$1" "$new"; then
             sed+=(-e "s/^(# )?CONFIG_$old([= ])/\1CONFIG_$new\2/")
         fi
