@@ -85,6 +85,25 @@ extension EndToEnd {
             }
         }
 
+        @Test("without a cgroup namespace it sees the guest's hierarchy, and can change nothing there")
+        func cgroupsWithoutTheirNamespace() throws {
+            try Host.use { host in
+                let script =
+                    "cat /sys/fs/cgroup/cgroup.controllers; readlink /proc/self/ns/cgroup; mkdir /sys/fs/cgroup/x; "
+                    + "grep -c '/sys/fs/cgroup ro,nosuid,nodev,noexec' /proc/self/mountinfo"
+                let bundle = try bundle(host, script) { config in
+                    config.set(
+                        "linux.namespaces",
+                        .array(
+                            ["pid", "network", "ipc", "uts", "mount", "user"].map { ["type": .string($0)] }))
+                }
+                let outcome = try host.run(bundle)
+                #expect(outcome.code == 0 && outcome.lines.count == 3, "\(outcome)")
+                #expect(outcome.lines.first?.contains("memory") ?? false, "\(outcome)")
+                #expect(outcome.lines.last == "1" && outcome.err.contains("Read-only file system"), "\(outcome)")
+            }
+        }
+
         @Test(arguments: [
             ("go together", "linux.gidMappings"), ("must map the container's root", "linux.uidMappings.0.containerID"),
             ("overlaps another range", ""),

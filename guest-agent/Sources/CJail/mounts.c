@@ -117,12 +117,26 @@ static int mount_over(const struct cjail_op *op, int target, int existed) {
     return mount(op->source, room_fd_path(target, path), op->type, op->flags, options);
 }
 
+// Who has a user namespace and no cgroup namespace may not mount the hierarchy, but may see the one that is there, as with
+// runc. Of its flags those of a mount have the numbers of its attributes.
+static int see_cgroups(const struct cjail_op *op, int target) {
+    int source = open("/sys/fs/cgroup", O_PATH | O_DIRECTORY | O_CLOEXEC), tree = -1, result = -1;
+    if (source < 0) return -1;
+    struct room_mount_attr attr = {.attr_set = op->flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)};
+    tree = room_open_tree(source, 0);
+    if (tree >= 0 && room_set_attributes(tree, 0, &attr) == 0) result = room_move_mount(tree, target);
+    room_close(source);
+    room_close(tree);
+    return result;
+}
+
 static int new_mount(const struct cjail_op *op, int root) {
     int target = room_open(root, op->target, ROOM_NOTHING);
     int existed = target >= 0;
     if (!existed) target = room_open(root, op->target, ROOM_DIRECTORY);
     if (target < 0) return -1;
     int result = mount_over(op, target, existed);
+    if (result < 0 && errno == EPERM && strcmp(op->type, "cgroup2") == 0) result = see_cgroups(op, target);
     room_close(target);
     return result < 0 ? -1 : change(op, root);
 }
