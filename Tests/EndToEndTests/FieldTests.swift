@@ -6,16 +6,6 @@ import Testing
 extension EndToEnd {
     /// Fields of config.json that few containers have, each seen to do inside what it says.
     @Suite struct Fields {
-        private func output(
-            _ script: String, sourceLocation: SourceLocation = #_sourceLocation, _ edit: (inout JSONValue) -> Void
-        ) throws -> [String] {
-            try Host.use(sourceLocation: sourceLocation) { host in
-                let outcome = try host.run(script, edit)
-                #expect(outcome.code == 0, "\(outcome.err)", sourceLocation: sourceLocation)
-                return outcome.lines
-            }
-        }
-
         /// All sets of capabilities with these in it.
         private func allow(_ config: inout JSONValue, _ names: String...) {
             for set in ["bounding", "effective", "permitted"] {
@@ -26,12 +16,12 @@ extension EndToEnd {
         @Test func schedulerAndIOPriority() throws {
             // nice, rt_priority and policy of proc(5).
             let script = "awk '{ print $19, $40, $41 }' /proc/self/stat; ionice -p $$"
-            let batch = try output(script) {
+            let batch = try Host.lines(script) {
                 $0.set("process.scheduler", ["policy": "SCHED_BATCH", "nice": 7])
                 $0.set("process.ioPriority", ["class": "IOPRIO_CLASS_IDLE", "priority": 0])
             }
             #expect(batch == ["7 0 3", "idle"])
-            let realtime = try output(script) {
+            let realtime = try Host.lines(script) {
                 $0.set("process.scheduler", ["policy": "SCHED_FIFO", "priority": 3])
                 $0.set("process.ioPriority", ["class": "IOPRIO_CLASS_BE", "priority": 6])
             }
@@ -39,8 +29,8 @@ extension EndToEnd {
         }
 
         @Test func personality() throws {
-            #expect(try output("uname -m") { $0.set("linux.personality", ["domain": "LINUX32"]) } == ["i686"])
-            #expect(try output("uname -m") { $0.set("linux.personality", ["domain": "LINUX"]) } == ["x86_64"])
+            #expect(try Host.lines("uname -m") { $0.set("linux.personality", ["domain": "LINUX32"]) } == ["i686"])
+            #expect(try Host.lines("uname -m") { $0.set("linux.personality", ["domain": "LINUX"]) } == ["x86_64"])
         }
 
         /// What numa_maps says of memory that has no policy but its process's.
@@ -54,7 +44,7 @@ extension EndToEnd {
             ] as [(String, String, String?, String)])
         func memoryPolicy(mode: String, nodes: String, flag: String?, shown: String) throws {
             let script = "sed 's/^[0-9a-f]* //; s/ \\(file\\|heap\\|stack\\|anon\\|mapped\\).*//' /proc/self/numa_maps"
-            let found = try output(script) {
+            let found = try Host.lines(script) {
                 $0.set("linux.memoryPolicy", ["mode": .string(mode), "flags": JSONValue(flag.map { [$0] } ?? [])])
                 if !nodes.isEmpty { $0.set("linux.memoryPolicy.nodes", .string(nodes)) }
             }
@@ -79,7 +69,7 @@ extension EndToEnd {
         }
 
         @Test func timeNamespace() throws {
-            let lines = try output("cut -d. -f1 /proc/uptime; readlink /proc/self/ns/time; date +%s") {
+            let lines = try Host.lines("cut -d. -f1 /proc/uptime; readlink /proc/self/ns/time; date +%s") {
                 $0.append("linux.namespaces", ["type": "time"])
                 $0.set("linux.timeOffsets", ["boottime": ["secs": 1_000_000], "monotonic": ["secs": 5000]])
             }
@@ -115,7 +105,9 @@ extension EndToEnd {
         }
 
         @Test func limitsOfProcessors() throws {
-            let lines = try output("cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu.max.burst /sys/fs/cgroup/cpu.idle") {
+            let lines = try Host.lines(
+                "cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu.max.burst /sys/fs/cgroup/cpu.idle"
+            ) {
                 $0.append("linux.namespaces", ["type": "cgroup"])
                 $0.set("linux.resources.cpu", ["quota": 50_000, "period": 100_000, "burst": 20_000, "idle": 1])
             }
@@ -123,7 +115,7 @@ extension EndToEnd {
         }
 
         @Test func hugePages() throws {
-            let lines = try output("cat /sys/fs/cgroup/hugetlb.2MB.max") {
+            let lines = try Host.lines("cat /sys/fs/cgroup/hugetlb.2MB.max") {
                 $0.append("linux.namespaces", ["type": "cgroup"])
                 $0.set("linux.resources.hugepageLimits", [["pageSize": "2MB", "limit": 4_194_304]])
             }
@@ -143,7 +135,7 @@ extension EndToEnd {
                 head -c 1 /dev/zero | od -An -tx1; (echo x > /dev/full) 2>&1; mknod /tmp/k c 1 11
                 head -c 1 /tmp/k >/dev/null 2>&1 || echo closed; (echo x > /tmp/k) 2>/dev/null && echo written
                 """
-            let lines = try output(script) {
+            let lines = try Host.lines(script) {
                 allow(&$0, "CAP_MKNOD", "CAP_SYS_RAWIO", "CAP_SYSLOG", "CAP_SYS_ADMIN")
                 $0.append("mounts", ["destination": "/tmp", "type": "tmpfs", "source": "tmpfs"])
                 $0.set(
@@ -159,7 +151,7 @@ extension EndToEnd {
             #expect(lines.contains(" 00") && lines.contains { $0.contains("No space left") }, "\(lines)")
             #expect(lines.suffix(2) == ["closed", "written"], "\(lines)")
             // Everything, as --privileged has it.
-            let all = try output("mknod /tmp/k c 1 11 && head -c 1 /tmp/k > /dev/null && echo open") {
+            let all = try Host.lines("mknod /tmp/k c 1 11 && head -c 1 /tmp/k > /dev/null && echo open") {
                 allow(&$0, "CAP_MKNOD", "CAP_SYSLOG", "CAP_SYS_ADMIN")
                 $0.append("mounts", ["destination": "/tmp", "type": "tmpfs", "source": "tmpfs"])
                 $0.set("linux.resources.devices", [["allow": true, "access": "rwm"]])

@@ -7,18 +7,8 @@ extension EndToEnd {
     /// What is left of config.json's fields when the ones that most containers have are tested: see
     /// docs/spec-conformance.md.
     @Suite struct RareFields {
-        private func lines(
-            _ script: String, sourceLocation: SourceLocation = #_sourceLocation, _ edit: (inout JSONValue) -> Void
-        ) throws -> [String] {
-            try Host.use(sourceLocation: sourceLocation) { host in
-                let outcome = try host.run(script, edit)
-                #expect(outcome.code == 0, "\(outcome.err)", sourceLocation: sourceLocation)
-                return outcome.lines
-            }
-        }
-
         @Test func resources() throws {
-            let found = try lines("cd /sys/fs/cgroup; cat memory.max memory.low cpu.weight memory.high pids.max") {
+            let found = try Host.lines("cd /sys/fs/cgroup; cat memory.max memory.low cpu.weight memory.high pids.max") {
                 $0.append("linux.namespaces", ["type": "cgroup"])
                 $0.set(
                     "linux.resources",
@@ -33,8 +23,9 @@ extension EndToEnd {
         }
 
         @Test func kindsOfDevices() throws {
-            let found = try lines("stat -c '%F %t:%T %a %u:%g' /dev/pipe /dev/block /dev/raw; echo x | cat > /dev/raw")
-            {
+            let found = try Host.lines(
+                "stat -c '%F %t:%T %a %u:%g' /dev/pipe /dev/block /dev/raw; echo x | cat > /dev/raw"
+            ) {
                 $0.set(
                     "linux.devices",
                     [
@@ -51,7 +42,7 @@ extension EndToEnd {
             ("shared", "shared:"), ("rshared", "shared:"), ("unbindable", "unbindable"), ("private", "-"),
         ])
         func propagationOfTheRootfs(word: String, shown: String) throws {
-            let found = try lines("awk '$5 == \"/\" { print $7 }' /proc/self/mountinfo") {
+            let found = try Host.lines("awk '$5 == \"/\" { print $7 }' /proc/self/mountinfo") {
                 $0.set("linux.rootfsPropagation", .string(word))
             }
             #expect(found.count == 1 && found.first?.hasPrefix(shown) == true, "\(found)")
@@ -75,7 +66,7 @@ extension EndToEnd {
                         ])
                 }
             }
-            let found = try lines(script, edit(["SCHED_FLAG_RESET_ON_FORK"]))
+            let found = try Host.lines(script, edit(["SCHED_FLAG_RESET_ON_FORK"]))
             #expect(found.first == "policy 6" && found.last == "child 0", "\(found)")
             try Host.use { host in
                 let without = try host.run("echo begun; (echo child); echo end", edit([]))
@@ -84,7 +75,7 @@ extension EndToEnd {
         }
 
         @Test func clocks() throws {
-            let found = try lines("cat /proc/self/timens_offsets") {
+            let found = try Host.lines("cat /proc/self/timens_offsets") {
                 $0.append("linux.namespaces", ["type": "time"])
                 $0.set(
                     "linux.timeOffsets",
@@ -114,7 +105,7 @@ extension EndToEnd {
 
         @Test func copyUpAndRemount() throws {
             let script = "grep -c guest /etc/passwd; echo x > /etc/new && ls /etc; touch /data/new 2>&1; true"
-            let found = try lines(script) {
+            let found = try Host.lines(script) {
                 $0.append(
                     "mounts",
                     ["destination": "/etc", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup", "mode=755"]])
@@ -148,7 +139,7 @@ extension EndToEnd {
 
         /// "Runtimes MUST ignore consoleSize if terminal is false or unset."
         @Test func consoleSizeWithoutATerminal() throws {
-            let found = try lines("echo here") { $0.set("process.consoleSize", ["height": 24, "width": 80]) }
+            let found = try Host.lines("echo here") { $0.set("process.consoleSize", ["height": 24, "width": 80]) }
             #expect(found == ["here"])
         }
     }

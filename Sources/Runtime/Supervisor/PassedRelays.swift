@@ -127,6 +127,8 @@ final class PassedRelays {
                 guard case .success(let remote) = result else { throw .connectionRefused }
                 try join(socket, remote, output, connection)
             } catch {
+                // One direction may have begun: who is at the other end is to see that there is nobody.
+                try? Sockets.shutdownBoth(socket.descriptor)
                 forget(output)
                 keep(output)
             }

@@ -118,6 +118,17 @@ final class Host {
         try run(try bundle(script, edit), stdin: stdin)
     }
 
+    /// What a shell's script says in a container that has a configuration of its own, on a host for it alone.
+    static func lines(
+        _ script: String, sourceLocation: SourceLocation = #_sourceLocation, _ edit: (inout JSONValue) -> Void
+    ) throws -> [String] {
+        try use(sourceLocation: sourceLocation) { host in
+            let outcome = try host.run(script, edit)
+            #expect(outcome.code == 0, "\(outcome.err)", sourceLocation: sourceLocation)
+            return outcome.lines
+        }
+    }
+
     /// Uses a configuration file for the commands to come.
     func configure(_ text: String) throws {
         try Files.write(directory + "/config.toml", FileBackend.selecting(in: text))
