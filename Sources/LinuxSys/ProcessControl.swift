@@ -17,6 +17,11 @@ public enum ProcessControl {
     /// From now on processes below this one that lose their parent become children of this process.
     public static func adoptOrphans() throws(Errno) { _ = try once { clinux_prctl(PR_SET_CHILD_SUBREAPER, 1) } }
 
+    /// What ps and top call this process: at most 15 bytes.
+    public static func call(_ name: String) {
+        _ = name.withCString { clinux_prctl(PR_SET_NAME, UInt(bitPattern: $0)) }
+    }
+
     /// No execve(2) gains privileges any more.
     public static func denyNewPrivileges() throws(Errno) { _ = try once { clinux_prctl(PR_SET_NO_NEW_PRIVS, 1) } }
 

@@ -96,13 +96,11 @@ struct FileShare: ~Copyable {
     }
 
     /// - Throws: ESTALE when another has its place.
-    private static func find(_ path: String, _ identity: VMPlan.Identity) throws(Errno) -> FileDescriptor {
+    private static func find(_ path: String, _ identity: FileIdentity) throws(Errno) -> FileDescriptor {
         let reference = try FileDescriptor.reference(path)
         var status = stat()
         _ = try once { fstat(reference.raw, &status) }
-        guard UInt64(status.st_dev) == identity.device, UInt64(status.st_ino) == identity.inode else {
-            throw Errno(rawValue: ESTALE)
-        }
+        guard FileIdentity(status) == identity else { throw Errno(rawValue: ESTALE) }
         // A directory is opened, as those of other trees are.
         guard status.st_mode & mode_t(S_IFMT) == mode_t(S_IFDIR) else { return reference }
         return try reference.open(at: ".", O_RDONLY | O_DIRECTORY)

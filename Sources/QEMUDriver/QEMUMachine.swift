@@ -94,16 +94,16 @@ final class QEMUMachine: VirtualMachine {
         }
     }
 
-    func share(_ tree: VMPlan.SharedTree, done: @escaping (Errno?) -> Void) {
+    func share(_ tree: VMPlan.SharedTree, done: @escaping (VMError?) -> Void) {
         // Debian's virtiofsd has one tree, and that is that.
-        guard let trees, treesToken != nil else { return done(.notSupported) }
+        guard let trees, treesToken != nil else { return done(VMError("\(Errno.notSupported)")) }
         do throws(Errno) {
             let opened = try FileShare.open(tree)
             try Sockets.send(
                 opened.message.bytes, descriptors: opened.descriptors.map(\.raw), over: trees.descriptor)
-            treeWaiters.append(done)
+            treeWaiters.append { errno in done(errno.map { VMError("\($0)") }) }
         } catch {
-            done(error)
+            done(VMError("\(error)"))
         }
     }
 

@@ -36,7 +36,7 @@ public protocol VirtualMachine: AnyObject {
     /// Microseconds of processor time by process, of those that have been reaped.
     var processorTimes: [(name: String, microseconds: UInt64)] { get }
     /// Gives the guest another tree; `done` is told nil, or why it does not have it.
-    func share(_ tree: VMPlan.SharedTree, done: @escaping (Errno?) -> Void)
+    func share(_ tree: VMPlan.SharedTree, done: @escaping (VMError?) -> Void)
     /// Takes a tree from the guest, by its name.
     func unshare(tree: String)
     /// Asks for changes that the host makes to these inodes of a tree (`VMEvent.fileChanged`).

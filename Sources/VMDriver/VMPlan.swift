@@ -1,3 +1,5 @@
+import LinuxSys
+
 /// What the runtime wants of a virtual machine, in terms that every driver understands.
 public struct VMPlan: Sendable {
     /// One tree, or one file, of the host that the guest gets below the share's root.
@@ -15,7 +17,7 @@ public struct VMPlan: Sendable {
         /// nil: the files' ids are seen as they are.
         public var idMap: IDMap?
         /// Not nil: this very file or directory, which was found at the source; not one that has taken its place.
-        public var identity: Identity?
+        public var identity: FileIdentity?
 
         /// For a person who has to find out what is wrong with it.
         public var words: String { overlay.isEmpty ? source : "the overlay of \(overlay.joined(separator: ","))" }
@@ -26,17 +28,6 @@ public struct VMPlan: Sendable {
             self.readOnly = readOnly
             self.recursive = recursive
             self.cache = cache
-        }
-    }
-
-    /// What a file is, whatever its name.
-    public struct Identity: Equatable, Sendable {
-        public var device: UInt64
-        public var inode: UInt64
-
-        public init(device: UInt64, inode: UInt64) {
-            self.device = device
-            self.inode = inode
         }
     }
 

@@ -11,7 +11,9 @@ enum Main {
     static func main() {
         ProcessControl.openMissingStandardStreams()
         let arguments = Array(CommandLine.arguments.dropFirst())
-        // The supervisor and the stand-ins are not for people: they have no options and no help.
+        // The supervisor and the stand-ins are not for people: they have no options and no help. They were started as
+        // /proc/self/exe.
+        if [["sandbox"], ["process"]].contains(arguments) { ProcessControl.call("kvm-runtime") }
         if arguments == ["sandbox"] { exit(SupervisorMain.run()) }
         if arguments == ["process"] { exit(StandInMain.run()) }
         exit(run(arguments))

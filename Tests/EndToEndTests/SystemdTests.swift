@@ -67,7 +67,7 @@ extension EndToEnd {
             }
             let all = "\(printed)"
             // The supervisor was started as /proc/self/exe.
-            let sandbox = "exe kvm-runtime kvm-vmm qemu-system-x86"
+            let sandbox = "kvm-runtime kvm-runtime kvm-vmm qemu-system-x86"
             let started = try #require(facts["started"]?.first, "\(all)")
             #expect(started.hasPrefix("active machine-lab.slice ") && !started.hasSuffix(" 0 places"), "\(all)")
             for name in ["members", "kept"] {

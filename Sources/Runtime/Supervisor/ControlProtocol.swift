@@ -103,7 +103,7 @@ enum ControlRequest: Equatable, Sendable {
                 recursive: try fields["recursiveIDs"].bool())
             if !map.uids.isEmpty { tree.idMap = map }
             let inode: UInt64 = try fields["inode"].int()
-            if inode > 0 { tree.identity = VMPlan.Identity(device: try fields["device"].int(), inode: inode) }
+            if inode > 0 { tree.identity = FileIdentity(device: try fields["device"].int(), inode: inode) }
             self = .share(tree)
         case "unshare": self = .unshare(try fields["name"].string())
         case "resize": self = .resize(rows: try fields["rows"].int(), columns: try fields["columns"].int())

@@ -16,7 +16,7 @@ enum HostDescriptor: Equatable, Sendable {
     struct File: Equatable, Sendable {
         /// An absolute path on the host, and what was found there.
         var path: String
-        var identity = VMPlan.Identity(device: 0, inode: 0)
+        var identity = FileIdentity(device: 0, inode: 0)
         /// Of open(2), those of `PassedDescriptor.fileFlags`.
         var flags: UInt32
         /// Bytes from its beginning.
@@ -90,13 +90,12 @@ enum HostDescriptor: Equatable, Sendable {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = readlink("/proc/self/fd/\(number)", &buffer, buffer.count - 1)
         let path = String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        var named = stat()
         // A guest gets a file by its place, and would get another one there.
-        guard path.hasPrefix("/"), stat(path, &named) == 0, named.st_dev == status.st_dev, named.st_ino == status.st_ino
+        guard path.hasPrefix("/"), (try? FileIdentity(of: path)) == FileIdentity(status)
         else { throw refusal("it is a file without a name (\(path))") }
         let offset = lseek(number, 0, SEEK_CUR)
         return File(
-            path: path, identity: VMPlan.Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino)),
+            path: path, identity: FileIdentity(status),
             flags: UInt32(bitPattern: flags) & PassedDescriptor.fileFlags, offset: UInt64(max(0, offset)))
     }
 
@@ -220,7 +219,7 @@ extension HostDescriptor {
         self = .file(
             File(
                 path: try fields["file"].string(),
-                identity: VMPlan.Identity(device: try fields["device"].int(), inode: try fields["inode"].int()),
+                identity: FileIdentity(device: try fields["device"].int(), inode: try fields["inode"].int()),
                 flags: try fields["flags"].int(),
                 offset: try fields["offset"].int()))
     }

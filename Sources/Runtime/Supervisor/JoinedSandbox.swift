@@ -19,7 +19,7 @@ final class JoinedSandbox: VirtualMachine {
     private let events: (VMEvent) -> Void
     private var token: EventLoop.Token?
     /// Trees to be given to the guest; the first one has been asked for. One at a time: answers have no names.
-    private var giving: [(tree: VMPlan.SharedTree, done: (Errno?) -> Void)] = []
+    private var giving: [(tree: VMPlan.SharedTree, done: (VMError?) -> Void)] = []
 
     /// Joins the guest of `owner`; its supervisor answers at once, or refuses.
     init(
@@ -65,8 +65,8 @@ final class JoinedSandbox: VirtualMachine {
     /// Gives the guest a tree, and waits until it has it.
     func give(_ tree: VMPlan.SharedTree) throws(RuntimeError) {
         channel.send(ControlRequest.share(tree).json)
-        do { _ = try Self.answer(on: channel, owner) } catch let error as RuntimeError { throw error } catch {
-            throw RuntimeError("sharing \(tree.words) with the guest of \(owner): \(error)")
+        do { _ = try Self.answer(on: channel, owner) } catch {
+            throw RuntimeError("can't share \(tree.words) with the guest of \(owner): \(error)")
         }
     }
 
@@ -95,18 +95,18 @@ final class JoinedSandbox: VirtualMachine {
     }
 
     var processorTimes: [(name: String, microseconds: UInt64)] { [] }
-    func share(_ tree: VMPlan.SharedTree, done: @escaping (Errno?) -> Void) {
-        guard token != nil else { return done(.brokenPipe) }
+    func share(_ tree: VMPlan.SharedTree, done: @escaping (VMError?) -> Void) {
+        guard token != nil else { return done(VMError("the guest of \(owner) has ended")) }
         giving.append((tree, done))
         if giving.count == 1 { channel.send(ControlRequest.share(tree).json) }
     }
 
     private func take(_ answer: JSONValue) {
         guard let first = giving.first, let event = try? ControlEvent(decoding: answer) else { return }
-        let failure: Errno?
+        let failure: VMError?
         switch event {
         case .done: failure = nil
-        case .failed: failure = .ioError
+        case .failed(let message, _, _): failure = VMError(message)
         default: return
         }
         giving.removeFirst()

@@ -53,10 +53,8 @@ extension Supervisor {
         else { return caller.send(.failed(message: "no tree of this connection", exitCode: 1, console: [])) }
         member.trees.append(tree.name)
         machine.share(tree) { error in
-            caller.send(
-                error.map {
-                    .failed(message: "can't share \(tree.words) with the guest: \($0)", exitCode: 1, console: [])
-                } ?? .done)
+            // Who asked knows what for.
+            caller.send(error.map { .failed(message: $0.description, exitCode: 1, console: []) } ?? .done)
         }
     }
 

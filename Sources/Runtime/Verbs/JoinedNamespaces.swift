@@ -28,18 +28,6 @@ struct JoinedNamespaces: Equatable {
     /// Those that a container may have none of, on the host and in the guest: who asks for the host's has the guest's.
     private static let shareable: Set<Linux.Namespace.Kind> = [.user, .cgroup, .time]
 
-    private struct Identity: Equatable {
-        var device: UInt64
-        var inode: UInt64
-
-        init(_ path: String) throws(Errno) {
-            var status = stat()
-            _ = try once { stat(path, &status) }
-            device = UInt64(status.st_dev)
-            inode = UInt64(status.st_ino)
-        }
-    }
-
     /// nil: no namespace has a path.
     /// - Throws: names the one that is no container's, or can't be joined.
     static func find(_ spec: Spec, in store: StateStore) throws(RuntimeError) -> JoinedNamespaces? {
@@ -59,11 +47,11 @@ struct JoinedNamespaces: Equatable {
                     "\(field): joining a \(namespace.type.rawValue) namespace is not supported: a root file system of its "
                         + "own would take the place of the other's")
             }
-            let wanted: Identity
-            do throws(Errno) { wanted = try Identity(namespace.path) } catch {
+            let wanted: FileIdentity
+            do throws(Errno) { wanted = try FileIdentity(of: namespace.path) } catch {
                 throw RuntimeError("\(field): \(namespace.path): \(error)")
             }
-            if shareable.contains(namespace.type), wanted == (try? Identity("/proc/self/ns/\(file)")) {
+            if shareable.contains(namespace.type), wanted == (try? FileIdentity(of: "/proc/self/ns/\(file)")) {
                 // One of a container's that the host could not make for it would be the guest's own.
                 guard
                     !others.contains(where: {
@@ -75,7 +63,10 @@ struct JoinedNamespaces: Equatable {
                 }
                 continue
             }
-            guard let other = others.first(where: { (try? Identity("/proc/\($0.record.pid)/ns/\(file)")) == wanted })
+            guard
+                let other = others.first(where: {
+                    (try? FileIdentity(of: "/proc/\($0.record.pid)/ns/\(file)")) == wanted
+                })
             else {
                 throw RuntimeError(
                     "\(field): \(namespace.path) is no namespace of a container under \(store.root); namespaces of the host "
