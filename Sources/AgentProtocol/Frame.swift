@@ -1,5 +1,5 @@
 /// The version of the wire. The first exchange carries it; sides of different versions part with a clear error.
-public let wireVersion: UInt16 = 9
+public let wireVersion: UInt16 = 10
 
 /// The vsock ports of the two sides.
 public enum AgentPort {

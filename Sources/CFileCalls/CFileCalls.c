@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/securebits.h>
@@ -205,6 +206,16 @@ int cfile_system_status(int fd, struct cfile_system_status *status) {
         .name_length = (uint32_t)all.f_namelen,
     };
     return 0;
+}
+
+int cfile_is_generated(int fd) {
+    struct statfs all;
+    if (fstatfs(fd, &all) < 0) return 0;
+    switch ((unsigned long)all.f_type) {
+    case PROC_SUPER_MAGIC: case SYSFS_MAGIC: case CGROUP_SUPER_MAGIC: case CGROUP2_SUPER_MAGIC: case DEBUGFS_MAGIC:
+    case TRACEFS_MAGIC: case SECURITYFS_MAGIC: case 0x62656570 /* configfs */: case 0x6165676C /* pstore */: return 1;
+    default: return 0;
+    }
 }
 
 int cfile_lock_set(int fd, struct cfile_lock lock) {

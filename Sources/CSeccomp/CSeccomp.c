@@ -28,6 +28,8 @@ int cseccomp_add_architecture(void *filter, uint32_t token) {
 
 int cseccomp_call(const char *name) { return seccomp_syscall_resolve_name(name); }
 
+int cseccomp_call_of(uint32_t architecture, const char *name) { return seccomp_syscall_resolve_name_arch(architecture, name); }
+
 int cseccomp_add_rule(
     void *filter, unsigned action, unsigned data, int call, const struct cseccomp_condition *conditions,
     unsigned count) {

@@ -160,6 +160,9 @@ public enum FileCalls {
         _ = try once { cfile_set_times(fd, accessed.c, modified.c) }
     }
 
+    /// Whether the kernel makes the file's contents when they are read (proc, sysfs, cgroups …): its size says nothing.
+    public static func isGenerated(_ fd: borrowing FileDescriptor) -> Bool { cfile_is_generated(fd.raw) != 0 }
+
     public static func systemStatus(_ fd: borrowing FileDescriptor) throws(Errno) -> FileSystemStatus {
         let fd = fd.raw
         var status = cfile_system_status()

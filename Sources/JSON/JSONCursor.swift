@@ -179,9 +179,19 @@ public struct JSONFields: Sendable {
     public let path: JSONPath
 
     /// A member, which may be absent. Members nobody asks for are ignored, as the runtime-spec demands
-    /// (config.md, "Extensibility").
+    /// (config.md, "Extensibility"). One that is there but for the case of letters is taken for it, as by runc's decoder:
+    /// else a "readOnly" would be lost without a word.
     public subscript(key: String) -> JSONCursor {
-        JSONCursor(object[key], at: .key(path, key))
+        if let value = object[key] { return JSONCursor(value, at: .key(path, key)) }
+        let other = object.first { $0.key.utf8.count == key.utf8.count && Self.sameLetters($0.key, key) }
+        return JSONCursor(other?.value, at: .key(path, other?.key ?? key))
+    }
+
+    private static func sameLetters(_ one: String, _ other: String) -> Bool {
+        func lower(_ byte: UInt8) -> UInt8 {
+            (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
+        }
+        return zip(one.utf8, other.utf8).allSatisfy { lower($0) == lower($1) }
     }
 
     /// The decoded member, or nil if it is absent.

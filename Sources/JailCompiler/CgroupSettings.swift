@@ -7,8 +7,8 @@ public enum CgroupSettings {
         var settings: [CgroupSetting] = []
         if let memory = resources.memory { settings += try Self.memory(memory) }
         if let cpu = resources.cpu { settings += Self.cpu(cpu) }
-        if let limit = resources.pids?.limit, let value = number(limit) {
-            settings.append(CgroupSetting("pids.max", value))
+        if let limit = resources.pids?.limit {
+            settings.append(CgroupSetting("pids.max", limit < 0 ? "max" : String(limit)))
         }
         for limit in resources.hugepageLimits {
             settings.append(CgroupSetting("hugetlb.\(limit.pageSize).max", String(limit.limit)))
@@ -61,7 +61,9 @@ public enum CgroupSettings {
             let time = quota > 0 ? String(quota) : "max"
             settings.append(CgroupSetting("cpu.max", "\(time) \(period == 0 ? 100_000 : period)"))
         }
-        if let burst = cpu.burst, burst > 0 { settings.append(CgroupSetting("cpu.max.burst", String(burst))) }
+        if let burst = cpu.burst {
+            settings.append(CgroupSetting("cpu.max.burst", String(burst), isOptional: burst == 0))
+        }
         if !cpu.cpus.isEmpty { settings.append(CgroupSetting("cpuset.cpus", cpu.cpus)) }
         if !cpu.mems.isEmpty { settings.append(CgroupSetting("cpuset.mems", cpu.mems)) }
         return settings

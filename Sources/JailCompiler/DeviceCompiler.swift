@@ -22,14 +22,14 @@ enum DeviceCompiler {
             let node = JailOperation.Node(mode: 0o020666, major: device.major, minor: device.minor)
             operations.append(
                 JailOperation(
-                    .device(node, ifPresent: false), target: device.path, subject: "device \(device.path)"))
+                    .device(node, .unlessNamed), target: device.path, subject: "device \(device.path)"))
         }
         for (index, device) in listed.enumerated() {
             // The multiplexer is the container's own, of its devpts.
             guard clean(device.path) != "/dev/ptmx" else { continue }
             operations.append(
                 JailOperation(
-                    .device(node(device), ifPresent: all), target: device.path,
+                    .device(node(device), all ? .ofTheGuest : .exactly), target: device.path,
                     subject: "linux.devices[\(index)] \(quoted(device.path))"))
         }
         operations.append(

@@ -9,6 +9,10 @@ public struct JailPlace: Equatable, Sendable {
     public var binds: [Int: String]
     /// Those mounts whose sources are Unix sockets of the host.
     public var sockets: Set<Int>
+    /// Those whose sources are devices that the guest has by itself.
+    public var devices: [Int: JailOperation.Node] = [:]
+    /// What the mounts on the host that the sources are in do not allow.
+    public var inherited: [Int: MountAttributes] = [:]
     /// Disks at places in the container.
     public var disks: [JailDisk] = []
     /// nil: no terminal.
@@ -47,7 +51,7 @@ extension JailPlan {
         rootPropagation = MountFlags.propagation(named: linux.rootfsPropagation) ?? []
 
         if namespaces & NamespaceFlag.network != 0 { operations.append(.loopback) }
-        var mounts = MountCompiler(binds: place.binds, sockets: place.sockets)
+        var mounts = MountCompiler(place)
         for (index, mount) in spec.mounts.enumerated() { try mounts.add(mount, index: index) }
         operations += mounts.operations
         JailDisk.insert(place.disks, into: &operations)
@@ -57,8 +61,15 @@ extension JailPlan {
                 DeviceCompiler.operations(
                     listed: linux.devices, all: DeviceFilter.allowsAll(linux.resources?.devices ?? []))
         }
-        operations += mounts.atTheEnd
         operations += Self.identity(spec, linux)
+        operations += mounts.atTheEnd
+        lateOperations = mounts.atTheEnd.count
+        guard operations.count <= WireLimit.entries else {
+            throw SpecError(
+                path: "mounts",
+                message: "and devices, sysctls, masked and read-only paths are \(operations.count) steps; at most "
+                    + "\(WireLimit.entries) are allowed")
+        }
         hooks = (spec.hooks?.startContainer ?? []).map { hook in
             Hook(
                 path: hook.path, arguments: hook.args.isEmpty ? [hook.path] : hook.args, environment: hook.env,

@@ -12,8 +12,7 @@ public struct JailOperation: Equatable, Sendable {
         /// Changes the attributes of what is mounted.
         case attributes
         case propagation(MountFlags)
-        /// `ifPresent`: if the guest has such a device.
-        case device(Node, ifPresent: Bool)
+        case device(Node, Presence)
         /// Nodes of all devices that the guest has, where there are none of the name.
         case guestDevices
         case symlink(to: String, replacing: Bool)
@@ -43,6 +42,18 @@ public struct JailOperation: Equatable, Sendable {
         }
     }
 
+    /// What becomes of a node where something is in the way.
+    public enum Presence: Equatable, Sendable {
+        /// What has the name already is left as it is.
+        case unlessNamed
+        /// The same, and there is no node without such a device in the guest.
+        case ofTheGuest
+        /// What has the name has to be that device.
+        case exactly
+        /// It is mounted on what has the name.
+        case mounted
+    }
+
     /// A device node.
     public struct Node: Equatable, Sendable {
         /// Type and permissions, as st_mode has them.
@@ -51,6 +62,14 @@ public struct JailOperation: Equatable, Sendable {
         public var minor: UInt32
         public var uid: UInt32 = 0
         public var gid: UInt32 = 0
+
+        public init(mode: UInt32, major: UInt32, minor: UInt32, uid: UInt32 = 0, gid: UInt32 = 0) {
+            self.mode = mode
+            self.major = major
+            self.minor = minor
+            self.uid = uid
+            self.gid = gid
+        }
 
         /// As dev_t has it.
         var device: UInt64 {

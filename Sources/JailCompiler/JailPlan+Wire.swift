@@ -14,6 +14,7 @@ extension JailPlan {
         writer.put(terminated: gidMap)
         writer.put(UInt32(operations.count))
         for operation in operations { operation.write(to: &writer) }
+        writer.put(UInt32(lateOperations))
         process.write(to: &writer)
         writer.put(terminated: state.head)
         writer.put(terminated: state.tail)
@@ -125,7 +126,11 @@ extension JailOperation {
         case .attributes: Fields(kind: .attributes)
         case .propagation(let flags):
             Fields(kind: .propagation, fileSystem: FileSystem(type: "", source: "", flags: flags))
-        case .device(let node, let ifPresent): Fields(kind: .device, option: ifPresent, node: node)
+        case .device(let node, let presence):
+            Fields(
+                kind: .device, option: presence == .ofTheGuest,
+                fileSystem: FileSystem(type: "", source: "", flags: presence.flags),
+                node: node)
         case .guestDevices: Fields(kind: .guestDevices)
         case .symlink(let destination, let replacing): Fields(kind: .symlink, option: replacing, source: destination)
         case .mask: Fields(kind: .mask)
@@ -134,6 +139,17 @@ extension JailOperation {
         case .loopback: Fields(kind: .loopback)
         case .hostname(let name): Fields(kind: .hostname, source: name)
         case .domainname(let name): Fields(kind: .domainname, source: name)
+        }
+    }
+}
+
+extension JailOperation.Presence {
+    /// CJAIL_DEVICE_…
+    fileprivate var flags: MountFlags {
+        switch self {
+        case .unlessNamed, .ofTheGuest: []
+        case .exactly: MountFlags(rawValue: 1)
+        case .mounted: MountFlags(rawValue: 2)
         }
     }
 }

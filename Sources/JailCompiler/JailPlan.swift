@@ -14,6 +14,8 @@ public struct JailPlan: Sendable {
     public var uidMap = ""
     public var gidMap = ""
     public var operations: [JailOperation] = []
+    /// How many of the operations, from the end, wait until terminal and working directory are there.
+    public var lateOperations = 0
     public var process: JailProcess
     /// Programs of the container's that run before its own.
     public var hooks: [Hook] = []

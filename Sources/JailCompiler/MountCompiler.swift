@@ -5,14 +5,18 @@ struct MountCompiler {
     /// By the index of the mount: where its source is, below the share.
     let binds: [Int: String]
     let sockets: Set<Int>
+    let devices: [Int: JailOperation.Node]
+    let inherited: [Int: MountAttributes]
     private(set) var operations: [JailOperation] = []
     /// What waits until everything else is in place: a read-only tmpfs gets its mount points and devices first.
     private(set) var atTheEnd: [JailOperation] = []
     private(set) var bindsDev = false
 
-    init(binds: [Int: String], sockets: Set<Int> = []) {
-        self.binds = binds
-        self.sockets = sockets
+    init(_ place: JailPlace) {
+        binds = place.binds
+        sockets = place.sockets
+        devices = place.devices
+        inherited = place.inherited
     }
 
     mutating func add(_ mount: Mount, index: Int) throws(SpecError) {
@@ -25,11 +29,16 @@ struct MountCompiler {
 
         if options.setFlags.contains(.bind) || mount.isOverlay {
             (attributes.set, attributes.clear) = Self.attributes(of: options)
+            // What the source's own mount has stays, unless the options say the opposite.
+            attributes.set.formUnion((inherited[index] ?? []).subtracting(attributes.clear))
             if options.setFlags.contains(.remount) {
                 operations.append(JailOperation(.attributes, target: target, attributes: attributes, subject: subject))
             } else if sockets.contains(index) {
                 operations.append(
                     JailOperation(.socket(name: "\(index)"), target: target, attributes: attributes, subject: subject))
+            } else if let node = devices[index] {
+                operations.append(
+                    JailOperation(.device(node, .mounted), target: target, attributes: attributes, subject: subject))
             } else {
                 guard let source = binds[index] else {
                     throw SpecError(path: "mounts[\(index)].source", message: "is not in the guest's share")

@@ -16,13 +16,28 @@ public struct SeccompFilter: Equatable, Sendable {
     public init?(_ seccomp: Linux.Seccomp) throws(SpecError) {
         guard seccomp.isEnabled else { return nil }
         let compiler = try SeccompCompiler(seccomp)
-        program = try compiler.program()
+        program = (UnknownCalls.concern(seccomp) ? UnknownCalls(seccomp).program : []) + (try compiler.program())
         flags = (seccomp.flags ?? []).reduce(0) { $0 | (Linux.Seccomp.flagNumbers[$1] ?? 0) }
         guard program.count / 8 <= Self.mostInstructions else {
             throw SpecError(
                 path: "linux.seccomp",
                 message: "has \(program.count / 8) instructions, the kernel takes \(Self.mostInstructions)")
         }
+    }
+}
+
+extension UnknownCalls {
+    /// As runc, it looks at the architectures that the profile names, and at no other.
+    fileprivate init(_ seccomp: Linux.Seccomp) {
+        func highest(_ architecture: String) -> UInt32? {
+            guard seccomp.architectures.contains(architecture) else { return nil }
+            let token = cseccomp_architecture(Linux.Seccomp.architectureNames[architecture] ?? "")
+            // What libseccomp does not know, or knows as no call of this architecture, is negative.
+            let numbers = seccomp.syscalls.lazy.flatMap(\.names).map { cseccomp_call_of(token, $0) }.filter { $0 > 0 }
+            return numbers.max().map { UInt32($0) }
+        }
+        self.init(
+            x86: highest("SCMP_ARCH_X86"), x86_64: highest("SCMP_ARCH_X86_64"), x32: highest("SCMP_ARCH_X32"))
     }
 }
 

@@ -43,9 +43,18 @@ public struct Mount: SpecObject {
 }
 
 extension Mount {
-    /// The destination as an absolute path of the container.
+    /// The destination as an absolute path of the container, without "." and ".." and doubled slashes, as with runc:
+    /// ".." is taken by the words, not by what symlinks make of it.
     public var containerPath: String {
-        destination.utf8.first == UInt8(ascii: "/") ? destination : "/" + destination
+        var names: [Substring.UTF8View] = []
+        for name in destination[...].utf8.split(separator: UInt8(ascii: "/")) {
+            if name.elementsEqual("..".utf8) {
+                _ = names.popLast()
+            } else if !name.elementsEqual(".".utf8) {
+                names.append(name)
+            }
+        }
+        return "/" + names.map { String(Substring($0)) }.joined(separator: "/")
     }
 
     /// Whether this makes a part of the host's tree appear in the container.

@@ -140,7 +140,7 @@ extension Linux.Resources {
     }
 
     public struct Pids: SpecObject {
-        /// Processes and threads; -1 is "no limit"; nil: not said. (0 was "no limit" before 1.3.)
+        /// Processes and threads; -1 is "no limit"; nil: not said. (0 was "not said" before 1.3.)
         public var limit: Int64?
 
         public init(limit: Int64? = nil) {

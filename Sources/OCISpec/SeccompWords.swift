@@ -88,8 +88,9 @@ extension Linux.Seccomp {
             throw Check.fail(path, "SCMP_ACT_NOTIFY is not supported: its descriptor can't leave a guest")
         }
         guard let errno else { return }
-        // With other actions it says nothing, as with runc.
-        guard action == .errno || action == .trace else { return }
+        guard action == .errno || action == .trace else {
+            throw Check.fail(errnoPath, "\(name) has no error number")
+        }
         let largest = action == .errno ? largestErrno : largestTraceData
         guard errno <= largest else { throw Check.fail(errnoPath, "must be at most \(largest)") }
     }

@@ -20,6 +20,20 @@ public enum SysctlKey {
         return String(decoding: bytes, as: UTF8.self)
     }
 
+    private static let ofIPC: Set<String> = [
+        "kernel/msgmax", "kernel/msgmnb", "kernel/msgmni", "kernel/sem", "kernel/shmall", "kernel/shmmax",
+        "kernel/shmmni",
+        "kernel/shm_rmid_forced",
+    ]
+
+    /// The kind of namespace that a parameter belongs to; nil: there is one in a kernel.
+    public static func namespace(of key: String) -> Linux.Namespace.Kind? {
+        guard let path = path(of: key) else { return nil }
+        if ofIPC.contains(path) || path.hasPrefix("fs/mqueue/") { return .ipc }
+        if path.hasPrefix("net/") { return .network }
+        return path == "kernel/domainname" ? .uts : nil
+    }
+
     /// Not empty, neither "." nor "..", and of printable ASCII.
     private static func isName(_ bytes: ArraySlice<UInt8>) -> Bool {
         bytes.contains { $0 != UInt8(ascii: ".") } && bytes.count <= 255 && bytes.allSatisfy { 0x20 < $0 && $0 < 0x7F }

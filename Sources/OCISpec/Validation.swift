@@ -55,6 +55,9 @@ extension Spec {
 extension Mount {
     func validate(path: String) throws(SpecError) {
         try Check.path(destination, "\(path).destination")
+        guard containerPath != "/" || parsedOptions.setFlags.contains(.remount) else {
+            throw Check.fail("\(path).destination", "is the container's root, which is there already (root.path)")
+        }
         try IDMapping.validate(uidMappings, path: "\(path).uidMappings")
         try IDMapping.validate(gidMappings, path: "\(path).gidMappings")
         guard uidMappings.isEmpty == gidMappings.isEmpty else {

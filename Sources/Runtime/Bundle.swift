@@ -1,3 +1,4 @@
+import AgentProtocol
 import Glibc
 import JSON
 import LinuxSys
@@ -74,9 +75,11 @@ public struct Bundle: Sendable {
             if kind == mode_t(S_IFSOCK), let type = UnixSockets.type(of: source), type != .stream {
                 throw RuntimeError("\(place) is a \(type.rawValue) socket; only stream sockets reach into a guest")
             }
-            if ![S_IFDIR, S_IFREG, S_IFSOCK].contains(where: { kind == mode_t($0) }) {
+            let isKnown = [S_IFDIR, S_IFREG, S_IFSOCK].contains { kind == mode_t($0) }
+            guard isKnown || PassedDescriptor.Device(path: source) != nil else {
                 throw RuntimeError(
-                    "\(place) is neither a directory nor a file nor a socket; binding devices of the host is not supported"
+                    "\(place) is neither a directory nor a file nor a socket; binding devices of the host is not supported, "
+                        + "but for /dev/null and others that a guest has as well"
                 )
             }
         }

@@ -15,7 +15,7 @@ public struct GuestSize: Equatable, Sendable {
     init(
         _ spec: Spec, _ configuration: Configuration, choice: VMChoice? = nil, hostCPUs: Int, hostMemoryMiB: Int
     ) {
-        let resources = spec.linux?.resources
+        let resources = spec.linux?.resources?.withUnified
         let most = max(1, min(configuration.maximumVCPUs, hostCPUs))
         vcpus = max(
             1, min(choice?.vcpus ?? Self.wantedVCPUs(resources?.cpu) ?? configuration.defaultVCPUs, most))
@@ -45,6 +45,33 @@ public struct GuestSize: Equatable, Sendable {
     /// of `memory` MiB can reach it. Measured as the guest's size less its MemAvailable: 46 at 128 MiB, 49 at 256, 56 at
     /// 512, 103 at 1024, 122 at 2048, 261 at 4096.
     static func overheadMiB(forContainer memory: Int) -> Int { 48 + memory / 16 }
+}
+
+extension Linux.Resources {
+    /// With the limits that are given as files of cgroup v2, where they count.
+    fileprivate var withUnified: Linux.Resources {
+        var result = self
+        if let limit = unified["memory.max"].flatMap(Self.bytes) {
+            result.memory = result.memory ?? Memory()
+            result.memory?.limit = limit
+        }
+        let time = (unified["cpu.max"] ?? "").split(separator: " ")
+        if let first = time.first, let quota = Int64(first) {
+            result.cpu = result.cpu ?? CPU()
+            result.cpu?.quota = quota
+            result.cpu?.period = time.count > 1 ? UInt64(time[1]) : nil
+        }
+        return result
+    }
+
+    /// As the kernel reads a size (memparse): "900M".
+    private static func bytes(_ text: String) -> Int64? {
+        let shifts: [Character: Int64] = ["k": 10, "m": 20, "g": 30, "t": 40]
+        let unit = text.last.flatMap { shifts[Character($0.lowercased())] }
+        guard let number = Int64(unit == nil ? text : String(text.dropLast())), number >= 0 else { return nil }
+        let product = number.multipliedReportingOverflow(by: 1 << (unit ?? 0))
+        return product.overflow ? .max : product.partialValue
+    }
 }
 
 enum CPUSet {

@@ -1,3 +1,5 @@
+import AgentProtocol
+import Glibc
 import LinuxSys
 import OCISpec
 import VMDriver
@@ -7,6 +9,8 @@ enum MountSource: Equatable {
     /// A directory or a file.
     case tree(String)
     case socket(String)
+    /// A device that every guest has by itself.
+    case device(PassedDescriptor.Device)
     /// An overlay, by its options; their paths are absolute.
     case overlay([String])
 }
@@ -18,10 +22,11 @@ extension Spec {
             bindSources(bundle: bundle).map { ($0.mount, $0.source) }, uniquingKeysWith: { first, _ in first })
         return mounts.enumerated().compactMap { index, mount in
             if let source = sources[index] {
+                if let device = PassedDescriptor.Device(path: source) { return (index, .device(device)) }
                 return (index, File.isSocket(source) ? .socket(source) : .tree(source))
             }
             guard mount.isOverlay else { return nil }
-            let options = mount.parsedOptions.data.split(separator: ",").map { Self.absolute(String($0), bundle) }
+            let options = Self.split(mount.parsedOptions.data, at: ",").map { Self.absolute($0, bundle) }
             return (index, .overlay(options))
         }
     }
@@ -29,11 +34,26 @@ extension Spec {
     /// "lowerdir=a:/b" in a bundle: "lowerdir=/bundle/a:/b".
     private static func absolute(_ option: String, _ bundle: String) -> String {
         for name in ["lowerdir=", "upperdir=", "workdir="] where option.hasPrefix(name) {
-            let paths = option.dropFirst(name.count).split(separator: ":", omittingEmptySubsequences: false)
             return name
-                + paths.map { $0.hasPrefix("/") || $0.isEmpty ? String($0) : "\(bundle)/\($0)" }.joined(separator: ":")
+                + split(String(option.dropFirst(name.count)), at: ":")
+                .map { $0.hasPrefix("/") || $0.isEmpty ? $0 : "\(bundle)/\($0)" }.joined(separator: ":")
         }
         return option
+    }
+
+    /// A backslash makes a name's own of what would separate.
+    static func split(_ text: String, at separator: Character) -> [String] {
+        var parts = [""]
+        var isEscaped = false
+        for character in text {
+            if character == separator, !isEscaped {
+                parts.append("")
+            } else {
+                parts[parts.count - 1].append(character)
+            }
+            isEscaped = character == "\\" && !isEscaped
+        }
+        return parts
     }
 
     /// How the ids of a mount's files are to be seen; nil: as they are. Without mappings of its own a mount that asks for
@@ -50,4 +70,22 @@ extension Spec {
             gids: text(mount.gidMappings, linux?.gidMappings ?? []),
             recursive: extensions.contains(.recursiveIDMap))
     }
+}
+
+extension MountAttributes {
+    /// What the host's mount that `path` is in does not allow; nothing where that can't be asked.
+    init(ofMountAt path: String) {
+        self = []
+        var status = statvfs()
+        guard statvfs(path, &status) == 0 else { return }
+        let pairs: [(UInt, MountAttributes)] = [
+            (UInt(ST_RDONLY), .readOnly), (UInt(ST_NOSUID), .noSuid), (Self.noDevices, .noDev),
+            (Self.noPrograms, .noExec),
+        ]
+        for (flag, attribute) in pairs where status.f_flag & flag != 0 { insert(attribute) }
+    }
+
+    /// ST_NODEV and ST_NOEXEC, which glibc has for GNU's programs only.
+    private static let noDevices: UInt = 4
+    private static let noPrograms: UInt = 8
 }

@@ -18,7 +18,7 @@ struct MessageTests {
 
     @Test("the bytes on the wire stay what they are: another form is another version")
     func bytes() {
-        #expect(wireVersion == 9)
+        #expect(wireVersion == 10)
         #expect(
             HostMessage.start(container: "ab").frame(request: 0x0102).encoded
                 == [11, 0, 0, 0, 2, 1, 0, 0, 3, 2, 0, 0, 0, 97, 98])

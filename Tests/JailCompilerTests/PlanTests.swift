@@ -129,7 +129,7 @@ import Testing
         let operations = try plan { _ in }.operations
         #expect(operations.map(\.target).contains("/dev/urandom"))
         let null = operations.first { $0.target == "/dev/null" }
-        #expect(null?.action == .device(.init(mode: 0o020666, major: 1, minor: 3), ifPresent: false))
+        #expect(null?.action == .device(.init(mode: 0o020666, major: 1, minor: 3), .unlessNamed))
         let ptmx = operations.first { $0.target == "/dev/ptmx" }
         #expect(ptmx?.action == .symlink(to: "pts/ptmx", replacing: true))
     }
@@ -139,7 +139,7 @@ import Testing
         device.fileMode = 0o100600
         device.uid = 5
         let nulls = try plan { $0.linux?.devices = [device] }.operations.filter { $0.target == "/dev/null" }
-        #expect(nulls.map(\.action) == [.device(.init(mode: 0o020600, major: 1, minor: 3, uid: 5), ifPresent: false)])
+        #expect(nulls.map(\.action) == [.device(.init(mode: 0o020600, major: 1, minor: 3, uid: 5), .exactly)])
     }
 
     @Test func aBoundDevIsLeftAlone() throws {

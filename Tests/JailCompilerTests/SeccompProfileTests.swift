@@ -57,8 +57,10 @@ import Testing
     private func expectTheSame(_ profile: JSONValue, sourceLocation: SourceLocation = #_sourceLocation) throws -> Int {
         let ours = try #require(try SeccompFilter(try Linux.Seccomp(json: profile)))
         let theirs = try Self.independently(profile)
-        #expect(ours.program == theirs, sourceLocation: sourceLocation)
-        return ours.program.count / 8
+        // What stands before it is about calls that the profile does not know (SeccompTests).
+        #expect(Array(ours.program.suffix(theirs.count)) == theirs, sourceLocation: sourceLocation)
+        #expect(ours.program.count - theirs.count <= 12 * 8, sourceLocation: sourceLocation)
+        return theirs.count / 8
     }
 
     private static func independently(_ profile: JSONValue) throws -> [UInt8] {

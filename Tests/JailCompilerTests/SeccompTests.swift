@@ -34,6 +34,7 @@ private struct Machine {
             case 0x05: at += Int(step.value)
             case 0x15: at += Int(accumulator == step.value ? step.yes : step.no)
             case 0x25: at += Int(accumulator > step.value ? step.yes : step.no)
+            case 0x45: at += Int(accumulator & step.value != 0 ? step.yes : step.no)
             case 0x35: at += Int(accumulator >= step.value ? step.yes : step.no)
             case 0x06: return step.value
             default: return nil
@@ -66,6 +67,37 @@ private struct Machine {
         #expect(machine.verdict(162) == 0x7ffc_0000)
         // A call by the numbers of another machine is not let through.
         #expect(machine.verdict(0, architecture: 0x4000_0003) == 0)
+    }
+
+    private static let i386: UInt32 = 0x4000_0003
+    private static let x32: UInt32 = 1 << 30
+
+    @Test("a call that is newer than the profile is one that the kernel does not know, as with runc")
+    func newerThanTheProfile() throws {
+        func profile(_ fields: String, _ architectures: String = "\"SCMP_ARCH_X86_64\"") -> String {
+            #"{"architectures":["# + architectures + #"],"syscalls":[{"names":["read","close_range"],"action":"#
+                + #""SCMP_ACT_ALLOW"},{"names":["mkdir"],"action":"SCMP_ACT_KILL"}],"# + fields + "}"
+        }
+        let all = #""SCMP_ARCH_X86_64","SCMP_ARCH_X86","SCMP_ARCH_X32""#
+        let machine = try machine(profile(#""defaultAction":"SCMP_ACT_ERRNO""#, all))
+        // close_range is 436 everywhere, in x32 too.
+        for (bit, architecture) in [(0, Machine.x86), (0, Self.i386), (Self.x32, Machine.x86)] {
+            #expect(machine.verdict(436 | bit, architecture: architecture) == allow)
+            #expect(machine.verdict(437 | bit, architecture: architecture) == errno(38))
+            #expect(machine.verdict(435 | bit, architecture: architecture) == errno(1))
+        }
+        #expect(machine.verdict(83) == 0)
+        // Where an architecture is not named, its calls are what libseccomp makes of them.
+        let one = try self.machine(profile(#""defaultAction":"SCMP_ACT_ERRNO""#))
+        #expect(one.verdict(437) == errno(38))
+        #expect(one.verdict(437, architecture: Self.i386) == 0 && one.verdict(437 | Self.x32) == 0)
+        // A profile that lets calls through by default, or says ENOSYS itself, has its own way.
+        for fields in [#""defaultAction":"SCMP_ACT_LOG""#, #""defaultAction":"SCMP_ACT_ERRNO","defaultErrnoRet":38"#] {
+            let machine = try self.machine(profile(fields, all))
+            #expect(machine.verdict(437) == machine.verdict(435))
+        }
+        let killing = try self.machine(profile(#""defaultAction":"SCMP_ACT_KILL_PROCESS""#))
+        #expect(killing.verdict(437) == errno(38) && killing.verdict(435) == 0x8000_0000)
     }
 
     @Test(
@@ -124,6 +156,14 @@ private struct Machine {
             (
                 #"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":[],"action":"SCMP_ACT_KILL"}]}"#,
                 "linux.seccomp.syscalls[0].names: is empty"
+            ),
+            (
+                #"{"defaultAction":"SCMP_ACT_ALLOW","defaultErrnoRet":3}"#,
+                "linux.seccomp.defaultErrnoRet: SCMP_ACT_ALLOW has no error number"
+            ),
+            (
+                #"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["x"],"action":"SCMP_ACT_KILL","errnoRet":3}]}"#,
+                "linux.seccomp.syscalls[0].errnoRet: SCMP_ACT_KILL has no error number"
             ),
             (
                 #"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["x"],"action":"SCMP_ACT_ERRNO","errnoRet":4095}]}"#,

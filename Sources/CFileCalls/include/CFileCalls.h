@@ -75,6 +75,8 @@ struct cfile_system_status {
     uint32_t block_size, fragment_size, name_length;
 };
 int cfile_system_status(int fd, struct cfile_system_status *status);
+// Whether the file is on a file system whose files the kernel makes when they are read, of no size that is known before.
+int cfile_is_generated(int fd);
 
 // Locks of an open file description (F_OFD_…). type: F_RDLCK, F_WRLCK, F_UNLCK. length 0: to the end.
 struct cfile_lock {

@@ -33,6 +33,8 @@ int cseccomp_add_architecture(void *filter, uint32_t token);
 // The number of a system call of this machine; a negative one below -1 is libseccomp's for one that only others have;
 // -1: unknown.
 int cseccomp_call(const char *name);
+// The same of another architecture.
+int cseccomp_call_of(uint32_t architecture, const char *name);
 int cseccomp_add_rule(
     void *filter, unsigned action, unsigned data, int call, const struct cseccomp_condition *conditions,
     unsigned count);

@@ -60,7 +60,7 @@ enum HostDescriptor: Equatable, Sendable {
         case mode_t(S_IFSOCK): return try socket(number, refusal)
         case mode_t(S_IFREG), mode_t(S_IFDIR): return .file(try file(number, status, flags, refusal))
         case mode_t(S_IFCHR):
-            guard let device = device(status) else {
+            guard let device = PassedDescriptor.Device(status) else {
                 throw refusal(isatty(number) == 1 ? "it is a terminal" : "it is a device of the host")
             }
             return .device(device)
@@ -97,18 +97,6 @@ enum HostDescriptor: Equatable, Sendable {
         return File(
             path: path, identity: FileIdentity(status),
             flags: UInt32(bitPattern: flags) & PassedDescriptor.fileFlags, offset: UInt64(max(0, offset)))
-    }
-
-    private static func device(_ status: stat) -> PassedDescriptor.Device? {
-        guard status.st_rdev >> 8 == 1 else { return nil }
-        return switch status.st_rdev & 0xff {
-        case 3: .null
-        case 5: .zero
-        case 7: .full
-        case 8: .random
-        case 9: .urandom
-        default: nil
-        }
     }
 
     /// The tree that the guest needs for it.

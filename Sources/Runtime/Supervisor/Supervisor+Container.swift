@@ -88,6 +88,10 @@ extension Supervisor {
             binds: Dictionary(binds, uniquingKeysWith: { first, _ in first }),
             sockets: Set(boundSockets.map(\.mount)), terminal: terminal,
             filter: try filter?.get())
+        for (index, kind) in spec.mountSources(bundle: request.bundle) {
+            if case .device(let device) = kind { place.devices[index] = device.node }
+            if case .tree(let source) = kind { place.inherited[index] = MountAttributes(ofMountAt: source) }
+        }
         place.disks = request.disks.filter { !$0.isRoot }.map { JailDisk(name: $0.name, target: $0.target) }
         do throws(SpecError) {
             var plan = try JailPlan(announcingSockets, in: place)

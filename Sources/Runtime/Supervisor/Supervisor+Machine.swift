@@ -61,7 +61,7 @@ extension Supervisor {
             switch kind {
             case .tree(let source): tree.source = source
             case .overlay(let options): tree.overlay = options
-            case .socket: break
+            case .socket, .device: break
             }
             tree.idMap = spec.idMap(of: mount)
             return tree
@@ -85,7 +85,12 @@ extension Supervisor {
     var bindNames: [String] { sharedMounts.map { bindName($0.mount) } }
     /// Those mounts that the guest has of its share.
     var sharedMounts: [(mount: Int, kind: MountSource)] {
-        spec.mountSources(bundle: request.bundle).filter { if case .socket = $0.kind { false } else { true } }
+        spec.mountSources(bundle: request.bundle).filter {
+            switch $0.kind {
+            case .tree, .overlay: true
+            case .socket, .device: false
+            }
+        }
     }
     /// The agent takes requests.
     var isServing: Bool { phase >= .created && phase < .exited }

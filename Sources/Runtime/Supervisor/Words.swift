@@ -59,9 +59,12 @@ extension Mount {
 extension Spec {
     /// The limits of the cgroup in the guest: the guest was made in the size of the cpuset, whose numbers are the host's.
     var guestResources: Linux.Resources {
+        let isOld = SpecVersion(ociVersion).map { $0.major == 1 && $0.minor < 3 } ?? false
         var resources = linux?.resources ?? Linux.Resources()
         resources.cpu?.cpus = ""
         resources.cpu?.mems = ""
+        // Where the number had to be said, 0 was how to say nothing.
+        if isOld, resources.pids?.limit == 0 { resources.pids = nil }
         return resources
     }
 }

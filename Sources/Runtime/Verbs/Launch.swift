@@ -105,6 +105,7 @@ struct Launch {
         do throws(StateError) { try store.write(spec: bundle.spec.json.bytes(), of: id) } catch {
             throw RuntimeError("\(error)")
         }
+        warnOfPropagation(bundle.spec)
         // Devices that look for work by themselves would spend the container's own time.
         if (bundle.spec.linux?.resources?.cpu?.quota ?? 0) > 0 { request.pollMicroseconds = 0 }
         let place = try makeCgroup(bundle.spec, id, request)
@@ -122,6 +123,17 @@ struct Launch {
         return sandbox
     }
 
+    /// Between the host's mounts and the guest's nothing is passed on.
+    private func warnOfPropagation(_ spec: Spec) {
+        for (index, mount) in spec.mounts.enumerated() where mount.isBind {
+            for word in mount.options where ["shared", "rshared", "slave", "rslave"].contains(word) {
+                context.log.warning(
+                    "mounts[\(index)]: \(word) holds inside the guest: what the host mounts below \(mount.source) from now on is "
+                        + "not seen in the container, nor the other way round")
+            }
+        }
+    }
+
     /// The container's guest is another's.
     private func join(
         _ joined: JoinedNamespaces, _ request: inout LaunchRequest, _ spec: Spec
@@ -131,6 +143,13 @@ struct Launch {
             throw RuntimeError(
                 "linux.resources.blockIO is not supported in the guest of another container: the limits of devices are the "
                     + "guest's as a whole")
+        }
+        for key in (spec.linux?.sysctl ?? [:]).keys.sorted() {
+            guard let kind = SysctlKey.namespace(of: key), spec.linux?.namespaceKinds.contains(kind) == true else {
+                throw RuntimeError(
+                    "linux.sysctl: \(JSONText.quoted(key)) is in no namespace of the container's, and would hold for all in the "
+                        + "guest of \(joined.sandbox)")
+            }
         }
         request.sandbox = joined.sandbox.text
         request.joins = joined.joins

@@ -5,6 +5,7 @@ import LinuxSys
 
 /// Requests that open files.
 extension Worker {
+    private static let directIO: UInt32 = 1
     private static let keepCache: UInt32 = 2
     /// FUSE_OPEN_KILL_SUIDGID.
     private static let killSetID: UInt32 = 1
@@ -67,12 +68,15 @@ extension Worker {
 
     /// Whether the guest may keep what it has of the contents.
     private func cacheFlags(_ file: OpenFile, truncated: Bool) throws(Errno) -> UInt32 {
+        let status = try FileCalls.status(file.descriptor.descriptor)
+        // The guest would read no byte of a file that says to have none.
+        if status.size == 0, FileCalls.isGenerated(file.descriptor.descriptor) { return Self.directIO }
         switch file.inode.tree.cache {
         case .always: return Self.keepCache
         case .never: return 0
         case .auto:
             let now = Int64(clamping: Clock.realtimeNanoseconds() / 1_000_000_000)
-            let stamp = ContentStamp(try FileCalls.status(file.descriptor.descriptor))
+            let stamp = ContentStamp(status)
             return fs.monitor.withLock {
                 let isSame = file.inode.contents == stamp
                 file.inode.contents = stamp.isSettled(at: now) && !truncated ? stamp : nil

@@ -230,7 +230,8 @@ _Noreturn void room_run_child(const struct cjail_plan *plan, int sync) {
     int root = room_attach_rootfs(plan);
     if (root < 0) room_fail_step(sync, CJAIL_STEP_ROOTFS, 0);
     report.rootfs_mounted = boot_time();
-    for (size_t i = 0; i < plan->op_count; i++) {
+    size_t early = plan->op_count - plan->late_count;
+    for (size_t i = 0; i < early; i++) {
         if (room_run(plan, &plan->ops[i], root) < 0) room_fail_step(sync, CJAIL_STEP_OPERATION, (uint32_t)i);
     }
 
@@ -241,6 +242,9 @@ _Noreturn void room_run_child(const struct cjail_plan *plan, int sync) {
     syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
     // As runc: who starts in a directory that the image does not have gets it. What can't be made is told by chdir.
     room_close(room_open(root, plan->cwd, ROOM_DIRECTORY));
+    for (size_t i = early; i < plan->op_count; i++) {
+        if (room_run(plan, &plan->ops[i], root) < 0) room_fail_step(sync, CJAIL_STEP_OPERATION, (uint32_t)i);
+    }
     if (plan->root_readonly) {
         struct room_mount_attr readonly = {.attr_set = ROOM_ATTR_RDONLY};
         if (room_set_attributes(root, 0, &readonly) < 0) room_fail_step(sync, CJAIL_STEP_ROOTFS, 0);

@@ -8,14 +8,15 @@ static int is_directory(int fd) {
     return fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+// The recursive ones come last, as with runc: "rro" holds whatever else is said.
 static int set_attributes(int fd, const struct cjail_op *op) {
-    if (op->rattr_set || op->rattr_clear) {
-        struct room_mount_attr attr = {.attr_set = op->rattr_set, .attr_clr = op->rattr_clear};
-        if (room_set_attributes(fd, 1, &attr) < 0) return -1;
-    }
     if (op->attr_set || op->attr_clear) {
         struct room_mount_attr attr = {.attr_set = op->attr_set, .attr_clr = op->attr_clear};
         if (room_set_attributes(fd, 0, &attr) < 0) return -1;
+    }
+    if (op->rattr_set || op->rattr_clear) {
+        struct room_mount_attr attr = {.attr_set = op->rattr_set, .attr_clr = op->rattr_clear};
+        if (room_set_attributes(fd, 1, &attr) < 0) return -1;
     }
     return 0;
 }
@@ -76,6 +77,11 @@ static int bind_opened(int source, const struct cjail_op *op, int root) {
     return result;
 }
 
+static int open_node(const struct cjail_op *op) {
+    char path[64];
+    return room_make_node(op, path, sizeof path) < 0 ? -1 : open(path, O_PATH | O_CLOEXEC);
+}
+
 static int open_socket(const struct cjail_plan *plan, const char *name) {
     char path[PATH_MAX];
     int length = snprintf(path, sizeof path, "%s/%s", plan->sockets, name);
@@ -117,8 +123,8 @@ static int mount_over(const struct cjail_op *op, int target, int existed) {
     return mount(op->source, room_fd_path(target, path), op->type, op->flags, options);
 }
 
-// Who has a user namespace and no cgroup namespace may not mount the hierarchy, but may see the one that is there, as with
-// runc. Of its flags those of a mount have the numbers of its attributes.
+// Who has a user namespace and no cgroup namespace may not mount the hierarchy (EPERM), and nobody can mount it on itself
+// (EBUSY), but both may see the one that is there, as with runc. Of its flags those of a mount have the numbers of its attributes.
 static int see_cgroups(const struct cjail_op *op, int target) {
     int source = open("/sys/fs/cgroup", O_PATH | O_DIRECTORY | O_CLOEXEC), tree = -1, result = -1;
     if (source < 0) return -1;
@@ -136,7 +142,7 @@ static int new_mount(const struct cjail_op *op, int root) {
     if (!existed) target = room_open(root, op->target, ROOM_DIRECTORY);
     if (target < 0) return -1;
     int result = mount_over(op, target, existed);
-    if (result < 0 && errno == EPERM && strcmp(op->type, "cgroup2") == 0) result = see_cgroups(op, target);
+    if (result < 0 && (errno == EPERM || errno == EBUSY) && strcmp(op->type, "cgroup2") == 0) result = see_cgroups(op, target);
     room_close(target);
     return result < 0 ? -1 : change(op, root);
 }
@@ -203,7 +209,8 @@ int room_run(const struct cjail_plan *plan, const struct cjail_op *op, int root)
     case CJAIL_OP_REMOUNT: return remount(op, root);
     case CJAIL_OP_ATTRIBUTES: return change(op, root);
     case CJAIL_OP_PROPAGATION: return propagate(op, root);
-    case CJAIL_OP_DEVICE: return room_device(op, root);
+    case CJAIL_OP_DEVICE:
+        return op->flags & CJAIL_DEVICE_MOUNTED ? bind_opened(open_node(op), op, root) : room_device(op, root);
     case CJAIL_OP_GUEST_DEVICES: return room_guest_devices(op, root);
     case CJAIL_OP_SYMLINK: return room_symlink(op, root);
     case CJAIL_OP_COPY_UP: return room_copy_up(op, root) < 0 ? -1 : change(op, root);

@@ -91,6 +91,15 @@ int room_guest_devices(const struct cjail_op *op, int root) {
     return copy_nodes(open("/dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC), to, 0);
 }
 
+// An empty file is what an earlier run has mounted the device on.
+static int replace_existing(const struct cjail_op *op, int root, int parent, const char *name) {
+    struct stat status;
+    if (fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) < 0) return -1;
+    if ((status.st_mode & S_IFMT) == (op->mode & S_IFMT) && (S_ISFIFO(op->mode) || status.st_rdev == op->rdev)) return 0;
+    if (S_ISREG(status.st_mode) && status.st_size == 0) return bind_device(op, root, parent, name);
+    return op->flags & CJAIL_DEVICE_EXACTLY ? room_fail(EEXIST) : 0;
+}
+
 int room_device(const struct cjail_op *op, int root) {
     if (op->option && !is_present(op->mode, op->rdev)) return 0;
     char buffer[PATH_MAX];
@@ -102,7 +111,7 @@ int room_device(const struct cjail_op *op, int root) {
         result = fchownat(parent, name, op->uid, op->gid, AT_SYMLINK_NOFOLLOW);
         // chown clears set-id bits, and the umask is 0: the mode is right already.
     } else if (errno == EEXIST) {
-        result = 0;
+        result = replace_existing(op, root, parent, name);
     } else if (errno == EPERM) {
         result = bind_device(op, root, parent, name);
     }

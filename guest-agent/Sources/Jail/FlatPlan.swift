@@ -34,6 +34,7 @@ public final class FlatPlan {
         plan.op_count = try reader.count("operations")
         plan.ops = UnsafePointer(
             try array(plan.op_count, of: cjail_op()) { () throws(WireError) in try operation(&reader) })
+        plan.late_count = try reader.count("lateOperations", limit: plan.op_count)
         try readProcess(&reader)
         try reader.finish()
     }

@@ -18,7 +18,7 @@ enum cjail_op_kind {
     CJAIL_OP_REMOUNT,       // flags and data of what is mounted at target
     CJAIL_OP_ATTRIBUTES,    // attributes of what is mounted at target
     CJAIL_OP_PROPAGATION,   // flags (MS_SHARED and the like, MS_REC) of the mount at target
-    CJAIL_OP_DEVICE,        // mknod: mode, rdev, uid, gid; option: only if the guest has such a device
+    CJAIL_OP_DEVICE,        // mknod: mode, rdev, uid, gid; option: only if the guest has such a device; flags
     CJAIL_OP_SYMLINK,       // target -> source; option: in the place of what exists, which else is left alone
     CJAIL_OP_COPY_UP,       // tmpfs at target, filled with what the directory held: flags, data
     CJAIL_OP_MASK,          // an empty, read-only thing over target, if there is something
@@ -30,6 +30,9 @@ enum cjail_op_kind {
     CJAIL_OP_SOCKET,        // source (in plan.sockets) on target; attributes
     CJAIL_OP_GUEST_DEVICES, // nodes of all devices of the guest below target, where there are none
 };
+
+// Of CJAIL_OP_DEVICE: something else of that name is an error, and not left as it is; the device is mounted on target.
+enum { CJAIL_DEVICE_EXACTLY = 1, CJAIL_DEVICE_MOUNTED = 2 };
 
 // Where disks are mounted in the guest, each under its serial number.
 #define CJAIL_DISKS "/run/kvm/disk"
@@ -105,6 +108,7 @@ struct cjail_plan {
     const char *time_offsets;  // for /proc/self/timens_offsets
     const struct cjail_op *ops;
     size_t op_count;
+    size_t late_count;         // so many of them, from the end, wait until terminal and cwd are there
 
     const struct cjail_limit *limits;
     size_t limit_count;
