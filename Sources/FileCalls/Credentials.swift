@@ -75,7 +75,7 @@ public enum DetachedTree {
             var value = parts.count > 1 ? parts[1] : nil
             if ["lowerdir", "upperdir", "workdir"].contains(key), let paths = value {
                 var short: [String] = []
-                for path in paths.split(separator: ":", omittingEmptySubsequences: false).map(String.init) {
+                for path in EscapedText.split(paths, at: ":").map(EscapedText.plain) {
                     // "::" begins layers of data only.
                     guard !path.isEmpty else {
                         short.append("")

@@ -8,7 +8,8 @@ public enum CgroupSettings {
         if let memory = resources.memory { settings += try Self.memory(memory) }
         if let cpu = resources.cpu { settings += Self.cpu(cpu) }
         if let limit = resources.pids?.limit {
-            settings.append(CgroupSetting("pids.max", limit < 0 ? "max" : String(limit)))
+            // The first process is one; 0 would keep it out, and with 1 it has no second, as with runc.
+            settings.append(CgroupSetting("pids.max", limit < 0 ? "max" : String(max(limit, 1))))
         }
         for limit in resources.hugepageLimits {
             settings.append(CgroupSetting("hugetlb.\(limit.pageSize).max", String(limit.limit)))

@@ -37,7 +37,7 @@ extension UnknownCalls {
             return numbers.max().map { UInt32($0) }
         }
         self.init(
-            x86: highest("SCMP_ARCH_X86"), x86_64: highest("SCMP_ARCH_X86_64"), x32: highest("SCMP_ARCH_X32"))
+            x86: highest("SCMP_ARCH_X86"), amd64: highest("SCMP_ARCH_X86_64"), x32: highest("SCMP_ARCH_X32"))
     }
 }
 

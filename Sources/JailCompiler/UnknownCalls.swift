@@ -6,8 +6,8 @@ import OCISpec
 struct UnknownCalls {
     /// The highest number that the profile names, by architecture; nil: it is not in the filter.
     var x86: UInt32?
-    var x86_64: UInt32?
-    /// With the bit that tells it from x86_64.
+    var amd64: UInt32?
+    /// With the bit that tells it from amd64.
     var x32: UInt32?
 
     private static let bitOfX32: UInt32 = 1 << 30
@@ -16,7 +16,7 @@ struct UnknownCalls {
 
     private enum Architecture {
         static let x86: UInt32 = 0x4000_0003
-        static let x86_64: UInt32 = 0xc000_003e
+        static let amd64: UInt32 = 0xc000_003e
     }
 
     private enum Code {
@@ -44,9 +44,9 @@ struct UnknownCalls {
 
     /// The program, of which the end is where the filter begins; empty if there is nothing to say.
     var program: [UInt8] {
-        guard x86 != nil || x86_64 != nil || x32 != nil else { return [] }
+        guard x86 != nil || amd64 != nil || x32 != nil else { return [] }
         var code = instruction(Code.load, Field.architecture)
-        let both = section(Architecture.x86_64, bodyOfX86_64)
+        let both = section(Architecture.amd64, bodyOfAMD64)
         if let x86 {
             code += section(
                 Architecture.x86,
@@ -56,11 +56,11 @@ struct UnknownCalls {
         return code + both
     }
 
-    private var bodyOfX86_64: [UInt8] {
-        guard x86_64 != nil || x32 != nil else { return [] }
+    private var bodyOfAMD64: [UInt8] {
+        guard amd64 != nil || x32 != nil else { return [] }
         // What is not in the filter is the filter's business: no number is higher than this.
         return instruction(Code.jumpIfSet, Self.bitOfX32, yes: 1, no: 0)
-            + instruction(Code.jumpIfGreater, x86_64 ?? .max, yes: 1, no: 2)
+            + instruction(Code.jumpIfGreater, amd64 ?? .max, yes: 1, no: 2)
             + instruction(Code.jumpIfGreater, x32 ?? .max, yes: 0, no: 1)
             + instruction(Code.answer, Self.noSuchCall)
     }

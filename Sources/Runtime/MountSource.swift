@@ -26,7 +26,7 @@ extension Spec {
                 return (index, File.isSocket(source) ? .socket(source) : .tree(source))
             }
             guard mount.isOverlay else { return nil }
-            let options = Self.split(mount.parsedOptions.data, at: ",").map { Self.absolute($0, bundle) }
+            let options = EscapedText.split(mount.parsedOptions.data, at: ",").map { Self.absolute($0, bundle) }
             return (index, .overlay(options))
         }
     }
@@ -35,25 +35,10 @@ extension Spec {
     private static func absolute(_ option: String, _ bundle: String) -> String {
         for name in ["lowerdir=", "upperdir=", "workdir="] where option.hasPrefix(name) {
             return name
-                + split(String(option.dropFirst(name.count)), at: ":")
+                + EscapedText.split(String(option.dropFirst(name.count)), at: ":")
                 .map { $0.hasPrefix("/") || $0.isEmpty ? $0 : "\(bundle)/\($0)" }.joined(separator: ":")
         }
         return option
-    }
-
-    /// A backslash makes a name's own of what would separate.
-    static func split(_ text: String, at separator: Character) -> [String] {
-        var parts = [""]
-        var isEscaped = false
-        for character in text {
-            if character == separator, !isEscaped {
-                parts.append("")
-            } else {
-                parts[parts.count - 1].append(character)
-            }
-            isEscaped = character == "\\" && !isEscaped
-        }
-        return parts
     }
 
     /// How the ids of a mount's files are to be seen; nil: as they are. Without mappings of its own a mount that asks for

@@ -66,6 +66,22 @@ extension EndToEnd {
             }
         }
 
+        @Test("a member may set what is its own, and nothing of the kernel that others have too")
+        func kernelParametersOfMembers() throws {
+            try withFirst("echo ready; sleep 1000") { host, first in
+                for key in ["vm.overcommit_memory", "kernel/core_pattern"] {
+                    let outcome = try host.run(
+                        try member(of: first, host, "echo never") { $0.set("linux.sysctl", [key: "1"]) })
+                    #expect(outcome.code == 1 && outcome.err.contains("linux.sysctl: \"\(key)\" is in no namespace"))
+                }
+                let own = try host.run(
+                    try member(of: first, host, "cat /proc/sys/net/ipv4/ip_default_ttl") {
+                        $0.set("linux.sysctl", ["net.ipv4.ip_default_ttl": "99"])
+                    })
+                #expect(own.lines == ["99"], "\(own)")
+            }
+        }
+
         @Test("user, cgroup and time namespaces too; the host sees the same of those that stand for them")
         func usersCgroupAndTime() throws {
             let kinds = ["user", "cgroup", "time"]

@@ -72,7 +72,7 @@ import Testing
     @Test func pids() throws {
         #expect(try settings { $0.pids = .init(limit: 7) } == ["pids.max": "7"])
         #expect(try settings { $0.pids = .init(limit: -1) } == ["pids.max": "max"])
-        #expect(try settings { $0.pids = .init(limit: 0) } == ["pids.max": "0"])
+        #expect(try settings { $0.pids = .init(limit: 0) } == ["pids.max": "1"])
         #expect(try settings { $0.pids = .init() }.isEmpty)
     }
 
