@@ -86,6 +86,17 @@ int clinux_get_descriptor_limit(struct rlimit *limit) { return getrlimit(RLIMIT_
 
 int clinux_set_descriptor_limit(const struct rlimit *limit) { return setrlimit(RLIMIT_NOFILE, limit); }
 
+void clinux_raise_limits(void) {
+    const struct rlimit all = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+    static const int kinds[] = {RLIMIT_FSIZE, RLIMIT_CPU, RLIMIT_AS, RLIMIT_DATA};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct rlimit limit;
+        if (setrlimit(kinds[i], &all) == 0 || getrlimit(kinds[i], &limit) < 0) continue;
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(kinds[i], &limit);
+    }
+}
+
 int clinux_drop_capabilities(void) {
     // The bounding set needs CAP_SETPCAP; without it there is nothing that could be gained from it either.
     for (int capability = 0; capability <= 63; capability++) {
@@ -254,6 +265,8 @@ int clinux_accept(int listener, int flags) { return accept4(listener, NULL, NULL
 int clinux_pipe(int *ends, int flags) { return pipe2(ends, flags); }
 
 int clinux_ignore_signal(int number) { return signal(number, SIG_IGN) == SIG_ERR ? -1 : 0; }
+
+int clinux_default_signal(int number) { return signal(number, SIG_DFL) == SIG_ERR ? -1 : 0; }
 
 int clinux_errno(void) { return errno; }
 

@@ -50,13 +50,29 @@ public struct TerminalSize: Equatable, Sendable {
 }
 
 extension JailProcess {
+    /// Of several values of a variable the last counts, where the first one was: getenv(3) would find the first.
+    static func withoutDoubles(_ environment: [String]) -> [String] {
+        var result: [String] = []
+        var places: [[UInt8]: Int] = [:]
+        for variable in environment {
+            let name = Array(variable.utf8.prefix { $0 != UInt8(ascii: "=") })
+            if let place = places[name] {
+                result[place] = variable
+            } else {
+                places[name] = result.count
+                result.append(variable)
+            }
+        }
+        return result
+    }
+
     public init(
         _ process: Process, terminal: TerminalSize?, personality: Linux.Personality? = nil,
         memoryPolicy: Linux.MemoryPolicy? = nil, uidMappings: [IDMapping] = [], filter: SeccompFilter? = nil
     ) throws(SpecError) {
         self.filter = filter
         arguments = process.args
-        environment = process.env
+        environment = Self.withoutDoubles(process.env)
         cwd = process.cwd
         self.terminal = terminal
         uid = process.user.uid

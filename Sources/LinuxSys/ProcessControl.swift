@@ -73,6 +73,10 @@ extension ProcessControl {
         _ = try once { clinux_set_descriptor_limit(&limit) }
     }
 
+    /// Lifts the limits of file sizes, memory and processor time as far as this process may: a guest's memory is a file, and
+    /// a guest's time is not its maker's.
+    public static func raiseLimits() { clinux_raise_limits() }
+
     /// How many descriptors this process may have.
     public static func descriptorLimit() throws(Errno) -> UInt64 {
         var limit = rlimit()

@@ -54,6 +54,9 @@ public enum Signals {
 
     public static func ignore(_ number: CInt) { _ = clinux_ignore_signal(number) }
 
+    /// Has the signal do again what it does to a process that says nothing about it.
+    public static func restore(_ number: CInt) { _ = clinux_default_signal(number) }
+
     private static let names: [(String, CInt)] = [
         ("HUP", 1), ("INT", 2), ("QUIT", 3), ("ILL", 4), ("TRAP", 5), ("ABRT", 6), ("IOT", 6), ("BUS", 7), ("FPE", 8),
         ("KILL", 9), ("USR1", 10), ("SEGV", 11), ("USR2", 12), ("PIPE", 13), ("ALRM", 14), ("TERM", 15),

@@ -2,6 +2,7 @@ import Glibc
 import JSON
 import LinuxSys
 import Logging
+import Synchronization
 
 /// Where messages for people and for callers go: one line on stderr, or runc's log formats in the file of `--log`.
 public struct Log: Sendable {
@@ -13,7 +14,7 @@ public struct Log: Sendable {
     /// - Throws: when the file can't be opened.
     public init(file: String?, format: Format, debug: Bool) throws(RuntimeError) {
         isDebug = debug
-        guard let file else {
+        guard let file, !file.isEmpty else {
             logger = nil
             return
         }
@@ -86,12 +87,20 @@ struct FileLogHandler: LogHandler {
 
 /// The command's own stdout and stderr.
 public enum Output {
-    public static func print(_ text: String) { write(text, 1) }
-    public static func error(_ text: String) { write(text, 2) }
+    private static let failed = Mutex<Errno?>(nil)
+    /// Why something that was printed is not on stdout.
+    public static var failure: Errno? { failed.withLock { $0 } }
 
-    private static func write(_ text: String, _ number: CInt) {
-        guard let descriptor = try? FileDescriptor.duplicate(of: number) else { return }
-        // Nobody is left to tell when stderr itself fails.
-        try? descriptor.writeAll(Array(text.utf8))
+    public static func print(_ text: String) {
+        do throws(Errno) { try write(text, 1) } catch {
+            failed.withLock { $0 = $0 ?? error }
+        }
+    }
+
+    /// Nobody is left to tell when stderr itself fails.
+    public static func error(_ text: String) { try? write(text, 2) }
+
+    private static func write(_ text: String, _ number: CInt) throws(Errno) {
+        try FileDescriptor.duplicate(of: number).writeAll(Array(text.utf8))
     }
 }

@@ -45,33 +45,4 @@ struct GlobalOptions: ParsableArguments {
             root: root, log: log, configuration: configuration,
             assets: Assets(configuration, kernel: kernel, initramfs: initramfs), systemdCgroup: systemdCgroup)
     }
-
-    private static let valued: Set<String> = [
-        "--root", "--log", "--log-format", "--config", "--kernel", "--initramfs",
-    ]
-    /// Options of runc that say nothing here: kvm-runtime needs root, and nothing of criu's. Only before the command's
-    /// name, for `spec` has a --rootless of its own.
-    private static let dropped: Set<String> = ["--rootless", "--criu"]
-    private static let flags: Set<String> = ["--debug", "--systemd-cgroup"]
-
-    /// The same arguments with the global options that stand before the command's name put right behind it.
-    static func movedBehindCommand(_ arguments: [String]) -> [String] {
-        var moved: [String] = []
-        var rest = arguments[...]
-        while let first = rest.first {
-            if flags.contains(first) || valued.contains(where: { first.hasPrefix($0 + "=") }) {
-                moved.append(rest.removeFirst())
-            } else if valued.contains(first), rest.count > 1 {
-                moved += [rest.removeFirst(), rest.removeFirst()]
-            } else if dropped.contains(where: { first.hasPrefix($0 + "=") }) {
-                rest.removeFirst()
-            } else if dropped.contains(first), rest.count > 1 {
-                rest.removeFirst(2)
-            } else {
-                break
-            }
-        }
-        guard let command = rest.first, !command.hasPrefix("-") else { return arguments }
-        return [command] + moved + rest.dropFirst()
-    }
 }

@@ -10,6 +10,8 @@ let commandBegan = Clock.monotonicNanoseconds()
 enum Main {
     static func main() {
         ProcessControl.openMissingStandardStreams()
+        // Who ignores the ends of its children would have ours reaped before they are asked how they ended.
+        Signals.restore(SIGCHLD)
         let arguments = Array(CommandLine.arguments.dropFirst())
         // The supervisor and the stand-ins are not for people: they have no options and no help. They were started as
         // /proc/self/exe.
@@ -21,7 +23,8 @@ enum Main {
 
     private static func run(_ arguments: [String]) -> Int32 {
         do {
-            var command = try KVMRuntime.parseAsRoot(GlobalOptions.movedBehindCommand(arguments))
+            let commands = Set(KVMRuntime.configuration.subcommands.compactMap { $0.configuration.commandName })
+            var command = try KVMRuntime.parseAsRoot(GoFlags.normalized(arguments, commands: commands))
             if var verb = command as? any Verb {
                 return execute(&verb)
             }
@@ -46,7 +49,9 @@ enum Main {
             if let missing {
                 throw HandedDescriptors.notOpen(missing, of: verb.handedOn, exitCode: verb.failureCode)
             }
-            return try verb.execute(try verb.global.context(log: opened))
+            let code = try verb.execute(try verb.global.context(log: opened))
+            if let failure = Output.failure { throw RuntimeError("writing to stdout: \(failure)") }
+            return code
         } catch {
             if let log { log.error(error) } else { Output.error("kvm-runtime: \(error)\n") }
             return error.exitCode

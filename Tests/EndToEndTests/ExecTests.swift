@@ -61,8 +61,8 @@ extension EndToEnd {
                 #expect(outcome.code == 0 && outcome.err.isEmpty, "\(outcome)")
                 #expect(
                     outcome.lines == [
-                        "one 2", "/tmp", "1000", "1001", "1001 7 8", "CapEff:\t0000000000002000",
-                        "CapAmb:\t0000000000002000", "NoNewPrivs:\t1",
+                        "one 2", "/tmp", "1000", "1001", "1001 7 8", "CapEff:\t0000000000000000",
+                        "CapAmb:\t0000000000000000", "NoNewPrivs:\t1",
                     ], "\(outcome)")
                 try end(host, run)
             }
@@ -197,7 +197,7 @@ extension EndToEnd {
                     (["exec", "--cgroup", "../x", host.id, "true"], "bad sub cgroup path: ../x"),
                     (["exec", "--cgroup", "cpu:x", host.id, "true"], "--cgroup cpu:x: a guest has cgroup v2"),
                     (["exec", "--apparmor", "p", host.id, "true"], "apparmorProfile"),
-                    (["exec", "--tty", host.id, "true"], "stdin is none"),
+                    (["exec", "--tty", host.id, "true"], "stdin is one"),
                     (["exec", "--tty", "--detach", host.id, "true"], "console socket"),
                     (["exec", "--process", "/none", host.id], "--process /none: No such file or directory"),
                     (["exec", "none-such", "true"], "container does not exist: none-such"),

@@ -74,6 +74,8 @@ void clinux_release_code_pages(void);
 // getrlimit(2) and setrlimit(2) of RLIMIT_NOFILE: the resource's type differs between C and C++ headers.
 int clinux_get_descriptor_limit(struct rlimit *limit);
 int clinux_set_descriptor_limit(const struct rlimit *limit);
+// Lifts what limits the size of files and of memory and the processor time, as far as this process may.
+void clinux_raise_limits(void);
 int clinux_close_range(unsigned int first, unsigned int last, unsigned int flags);
 int clinux_getrandom(void *buffer, size_t length);
 
@@ -117,6 +119,7 @@ int clinux_accept(int listener, int flags);
 ssize_t clinux_append(int fd, const struct iovec *parts, int count);
 int clinux_allocate(int fd, int mode, off_t offset, off_t length);
 int clinux_ignore_signal(int signal);
+int clinux_default_signal(int number);
 int clinux_pipe(int *ends, int flags);
 
 enum { CLINUX_O_PATH = 010000000, CLINUX_O_TMPFILE = 020200000 };

@@ -53,7 +53,7 @@ final class ProcessStdio {
             ? try HostTerminal(consoleSocket: FileDescriptor(owning: LaunchRequest.Inherited.consoleSocket)) : nil
         var rows = UInt16(clamping: process?.consoleSize?.height ?? 0)
         var columns = UInt16(clamping: process?.consoleSize?.width ?? 0)
-        if let size = try? Terminal.size(of: hostTerminal?.slave.raw ?? 0), size.rows > 0 {
+        if let size = try? Terminal.size(of: hostTerminal?.slave.raw ?? CallersTerminal.number ?? 0), size.rows > 0 {
             rows = size.rows
             columns = size.columns
         }
@@ -69,7 +69,7 @@ final class ProcessStdio {
     /// The size of the terminal on the host.
     var terminalSize: Terminal.Size? {
         guard case .terminal = plan else { return nil }
-        return try? Terminal.size(of: hostTerminal?.slave.raw ?? 0)
+        return try? Terminal.size(of: hostTerminal?.slave.raw ?? CallersTerminal.number ?? 0)
     }
 
     /// Connects every stream; what comes of it is told by events.
@@ -108,12 +108,12 @@ final class ProcessStdio {
         try relayInput(from: Endpoint.inherited(0, writing: false), to: stream)
     }
 
-    private func relayInput(from source: Endpoint, to stream: SharedDescriptor) throws(Errno) {
+    private func relayInput(from source: Endpoint, to stream: SharedDescriptor, endsIt: Bool = true) throws(Errno) {
         let sink = try Endpoint(own: stream.descriptor.duplicate())
         relays.append(
             try Relay(loop: loop, from: source, to: sink) { end in
                 // The container reads the end of the file.
-                if end == .finished { try? Sockets.shutdownWriting(stream.descriptor) }
+                if end == .finished, endsIt { try? Sockets.shutdownWriting(stream.descriptor) }
             })
     }
 
@@ -144,7 +144,8 @@ final class ProcessStdio {
             try relayInput(from: Endpoint(own: slave.descriptor.duplicate()), to: stream)
             try relayOutput(from: stream, streams.terminal, to: Endpoint(own: slave.descriptor.duplicate()))
         } else {
-            try relayInput(from: Endpoint.inherited(0, writing: false), to: stream)
+            // A terminal does not end with a pipe that something is typed from.
+            try relayInput(from: Endpoint.inherited(0, writing: false), to: stream, endsIt: isatty(0) == 1)
             try relayOutput(from: stream, streams.terminal, to: Endpoint.inherited(1, writing: true))
         }
     }

@@ -10,6 +10,7 @@ public enum SupervisorMain {
         let launcher = Launcher(channel: channel)
         do {
             Signals.ignore(SIGPIPE)
+            ProcessControl.raiseLimits()
             // The caller's directory must stay free to be unmounted and removed; all paths here are absolute.
             _ = chdir("/")
             let signals = try SignalDescriptor(Signals.forwardable)

@@ -41,9 +41,9 @@ public enum Exec {
         if options.consoleSocket != nil, !options.detach || !wanted {
             throw RuntimeError("cannot use console socket if kvm-runtime will not detach or allocate tty")
         }
-        if !options.detach, wanted, isatty(0) == 0 {
+        if !options.detach, wanted, CallersTerminal.number == nil {
             throw RuntimeError(
-                "the process wants a terminal, but stdin is none: run it from a terminal, without --tty, or use "
+                "the process wants a terminal, but neither stderr, stdout nor stdin is one: run it from a terminal, without --tty, or use "
                     + "--detach with --console-socket")
         }
     }
@@ -51,6 +51,8 @@ public enum Exec {
     private static func foreground(
         _ context: RuntimeContext, _ options: ExecOptions, _ id: ContainerID, _ plan: ExecPlan
     ) throws(RuntimeError) -> Int32 {
+        // A process that does not read its stdin is no reason to end.
+        Signals.ignore(SIGPIPE)
         let signals: SignalDescriptor
         do throws(Errno) { signals = try SignalDescriptor(Signals.forwardable) } catch {
             throw RuntimeError("can't wait for signals: \(error)")

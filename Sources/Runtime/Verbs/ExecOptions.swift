@@ -43,11 +43,11 @@ public struct ExecOptions: Sendable {
         if let label { process.selinuxLabel = label }
         if !capabilities.isEmpty {
             var sets = process.capabilities ?? Process.Capabilities()
+            // As runc since CVE-2022-29162: what the container's processes may inherit is config.json's to say.
             sets.bounding += capabilities
-            sets.inheritable += capabilities
             sets.effective += capabilities
             sets.permitted += capabilities
-            sets.ambient += capabilities
+            if !sets.inheritable.isEmpty { sets.ambient += capabilities }
             process.capabilities = sets
         }
         process.env += environment

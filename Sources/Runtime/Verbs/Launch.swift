@@ -50,9 +50,9 @@ struct Launch {
         if options.consoleSocket != nil, foreground || !wanted {
             throw RuntimeError("cannot use console socket if kvm-runtime will not detach or allocate tty")
         }
-        if foreground, wanted, isatty(0) == 0 {
+        if foreground, wanted, CallersTerminal.number == nil {
             throw RuntimeError(
-                "the container wants a terminal (process.terminal), but stdin is none: run it from a terminal, set "
+                "the container wants a terminal (process.terminal), but neither stderr, stdout nor stdin is one: run it from a terminal, set "
                     + "process.terminal to false, or use --detach with --console-socket")
         }
     }

@@ -13,7 +13,8 @@ public enum Start {
             try Ask.supervisor(of: id, in: context.store, .start)
             try runPoststart(id, record, context)
         case .stopped: throw RuntimeError("cannot start a container that has stopped")
-        case .creating, .running, .paused: throw RuntimeError("cannot start an already running container")
+        case .paused: throw RuntimeError("cannot start a container in the paused state")
+        case .creating, .running: throw RuntimeError("cannot start an already running container")
         }
     }
 }

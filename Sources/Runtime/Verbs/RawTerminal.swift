@@ -7,7 +7,7 @@ final class RawTerminal {
 
     func begin() throws(RuntimeError) {
         do throws(Errno) {
-            let descriptor = SharedDescriptor(try FileDescriptor.duplicate(of: 0))
+            let descriptor = SharedDescriptor(try FileDescriptor.duplicate(of: CallersTerminal.number ?? 0))
             terminal = (descriptor, try Terminal.makeRaw(descriptor.descriptor))
         } catch {
             throw RuntimeError("can't set the terminal to raw mode: \(error)")

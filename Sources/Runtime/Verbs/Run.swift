@@ -41,6 +41,7 @@ public struct Run {
             return 0
         }
         // Before the supervisor exists, so that no signal can fall between the two.
+        Signals.ignore(SIGPIPE)
         let signals: SignalDescriptor
         do throws(Errno) { signals = try SignalDescriptor(Signals.forwardable) } catch {
             throw RuntimeError("can't wait for signals: \(error)")

@@ -88,30 +88,31 @@ public enum Update {
 }
 
 extension Linux.Resources {
-    /// With what `other` says; what it does not say stays.
+    /// With what `other` says; what it does not say stays. Numbers of 0 say nothing, as with runc.
     func changed(by other: Linux.Resources) -> Linux.Resources {
+        func said<T: FixedWidthInteger>(_ new: T?, _ old: T?) -> T? { new.flatMap { $0 == 0 ? nil : $0 } ?? old }
         var result = self
         if let change = other.memory {
             var memory = result.memory ?? Memory()
-            memory.limit = change.limit ?? memory.limit
-            memory.reservation = change.reservation ?? memory.reservation
+            memory.limit = said(change.limit, memory.limit)
+            memory.reservation = said(change.reservation, memory.reservation)
             // As runc: a new limit of memory without a word on swap lifts an old one that would be in the way.
-            memory.swap = change.swap ?? (change.limit == -1 ? nil : memory.swap)
+            memory.swap = said(change.swap, nil) ?? (change.limit == -1 ? nil : memory.swap)
             if let limit = memory.limit, let swap = memory.swap, swap > 0, limit > swap { memory.swap = limit }
             result.memory = memory
         }
         if let change = other.cpu {
             var cpu = result.cpu ?? CPU()
-            cpu.shares = change.shares ?? cpu.shares
-            cpu.quota = change.quota ?? cpu.quota
-            cpu.period = change.period ?? cpu.period
+            cpu.shares = said(change.shares, cpu.shares)
+            cpu.quota = said(change.quota, cpu.quota)
+            cpu.period = said(change.period, cpu.period)
             if !change.cpus.isEmpty { cpu.cpus = change.cpus }
             if !change.mems.isEmpty { cpu.mems = change.mems }
             cpu.burst = change.burst ?? cpu.burst
             cpu.idle = change.idle ?? cpu.idle
             result.cpu = cpu
         }
-        if let change = other.pids { result.pids = change }
+        if let limit = said(other.pids?.limit, nil) { result.pids = Pids(limit: limit) }
         for (file, value) in other.unified { result.unified[file] = value }
         return result
     }
