@@ -37,6 +37,16 @@ final class FileSystem: @unchecked Sendable {
         locks = LockTable(limit: limits.lockOwners)
     }
 
+    /// Does, with the monitor held, what can let go of inodes' descriptors, and closes these without it.
+    func lettingGo<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+        var released: [SharedDescriptor] = []
+        defer { withExtendedLifetime(released) {} }
+        return try monitor.withLock { () throws(Failure) in
+            defer { released = inodes.takeReleased() }
+            return try body()
+        }
+    }
+
     // MARK: Trees
 
     /// - Throws: `fileExists` for a name that is taken.
@@ -55,24 +65,25 @@ final class FileSystem: @unchecked Sendable {
     /// What the guest still has of the tree is stale from now on.
     /// - Throws: `noSuchFile` when there is no tree of this name.
     func remove(_ name: FileName) throws(Errno) {
-        try monitor.withLock { () throws(Errno) in
+        let closed = try lettingGo { () throws(Errno) in
             guard let index = trees.firstIndex(where: { $0.shared.name == name }) else { throw .noSuchFile }
             let tree = trees.remove(at: index)
             tree.isRemoved = true
             for inode in inodes.all where inode.tree === tree { inodes.drop(inode) }
-            files.close(of: tree)
-            locks.removeAll(of: tree)
+            return (files.removeAll(of: tree), locks.removeAll(of: tree), tree)
         }
+        withExtendedLifetime(closed) {}
     }
 
     /// The guest has a new driver, or none any more.
     func forgetAll() {
-        monitor.withLock {
-            locks.removeAll()
-            files.removeAll()
+        let closed = lettingGo {
+            let closed = (locks.removeAll(), files.removeAll())
             inodes.removeAll()
             negotiated = []
+            return closed
         }
+        withExtendedLifetime(closed) {}
     }
 
     // MARK: Watching the host
@@ -182,7 +193,7 @@ final class FileSystem: @unchecked Sendable {
             status.kind == inode.kind
         else { return nil }
         let descriptor = SharedDescriptor(found)
-        monitor.withLock { inodes.keep(descriptor, of: inode) }
+        lettingGo { inodes.keep(descriptor, of: inode) }
         return descriptor
     }
 
@@ -204,7 +215,7 @@ final class FileSystem: @unchecked Sendable {
     func enter(_ status: FileStatus, _ name: FileName, in parent: Inode?, _ tree: Tree) throws(Errno) -> Inode {
         guard let kind = status.kind else { throw .ioError }
         let key = parent == nil && tree.isFile ? InodeKey(singleFileOf: tree) : InodeKey(status, in: tree)
-        return try monitor.withLock { () throws(Errno) in
+        return try lettingGo { () throws(Errno) in
             guard !tree.isRemoved else { throw .stale }
             let inode: Inode
             if let known = inodes[key], known.kind == kind {
@@ -237,7 +248,7 @@ final class FileSystem: @unchecked Sendable {
     }
 
     /// Takes back what `enter` noted: the guest will not hear of it.
-    func leave(_ inode: Inode) { monitor.withLock { inodes.forget(inode, lookups: 1) } }
+    func leave(_ inode: Inode) { lettingGo { inodes.forget(inode, lookups: 1) } }
 }
 
 extension FileSystem {

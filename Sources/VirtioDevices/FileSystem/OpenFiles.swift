@@ -71,7 +71,10 @@ struct OpenFiles {
     /// - Returns: what it was, so that it is closed when nobody holds a lock.
     mutating func remove(_ handle: UInt64) -> Member? { members.removeValue(forKey: handle) }
 
-    mutating func close(of tree: Tree) { members = members.filter { $0.value.inode?.tree !== tree } }
+    /// - Returns: what is to be closed likewise.
+    mutating func removeAll(of tree: Tree) -> [Member] {
+        members.filter { $0.value.inode?.tree === tree }.compactMap { remove($0.key) }
+    }
 
-    mutating func removeAll() { members = [:] }
+    mutating func removeAll() -> [Member] { members.keys.compactMap { remove($0) } }
 }
