@@ -61,7 +61,7 @@ struct InodeTests {
         let root = try guest.root()
         let (file, handle) = try guest.create("f", in: root)
         try guest.release(handle, file.node)
-        _ = try guest.open(file.node)
+        try guest.release(guest.open(file.node), file.node)
         // Pushes its descriptor out.
         for number in 0..<40 { _ = try guest.open(guest.create("x\(number)", in: root).entry.node) }
         rename(guest.host("f"), guest.host("g"))

@@ -141,7 +141,7 @@ final class FileSystem: @unchecked Sendable {
         monitor.withLock {
             var at = inode
             while !inode.tree.isRemoved {
-                if let descriptor = inodes.cached(at) {
+                if let descriptor = inodes.cached(at) ?? at.openDescriptor {
                     base = descriptor
                     return
                 }
@@ -199,7 +199,9 @@ final class FileSystem: @unchecked Sendable {
 
     /// What the inode is like now; without opening it where that can be spared.
     func status(of inode: Inode) throws(Errno) -> FileStatus {
-        let (descriptor, parent, name) = monitor.withLock { (inodes.cached(inode), inode.parent, inode.name) }
+        let (descriptor, parent, name) = monitor.withLock {
+            (inodes.cached(inode) ?? inode.openDescriptor, inode.parent, inode.name)
+        }
         if descriptor == nil, let parent, let name, !inode.tree.isRemoved,
             let directory = try? self.descriptor(of: parent),
             let status = try? FileCalls.status(of: name, in: directory.descriptor),
@@ -262,6 +264,38 @@ extension FileSystem {
 }
 
 extension FileSystem {
+    /// The inode that the guest knows at a name which is about to be taken from it, with a descriptor: the guest may need
+    /// it for longer than the name (as a working directory, by O_PATH), and nothing else would lead to it.
+    struct Victim {
+        let inode: Inode
+        let descriptor: SharedDescriptor
+        /// It has no other name.
+        let isLast: Bool
+    }
+
+    func victim(_ name: FileName, in parent: Inode, _ directory: SharedDescriptor) -> Victim? {
+        guard let status = try? FileCalls.status(of: name, in: directory.descriptor) else { return nil }
+        let key = InodeKey(status, in: parent.tree)
+        let (known, cached) = monitor.withLock { () -> (Inode?, SharedDescriptor?) in
+            guard let inode = inodes[key], inode.kind == status.kind, inode.lookups > 0 else { return (nil, nil) }
+            return (inode, inodes.cached(inode))
+        }
+        guard let known else { return nil }
+        let isLast = known.kind == .directory || status.links <= 1
+        if let cached { return Victim(inode: known, descriptor: cached, isLast: isLast) }
+        guard let found = try? FileCalls.find(name, in: directory.descriptor),
+            let status = try? FileCalls.status(found),
+            InodeKey(status, in: parent.tree) == key
+        else { return nil }
+        return Victim(inode: known, descriptor: SharedDescriptor(found), isLast: isLast)
+    }
+
+    /// The name is gone: the descriptor is kept until the guest forgets the inode.
+    func keep(_ victim: Victim?) {
+        guard let victim else { return }
+        lettingGo { inodes.hold(victim.descriptor, of: victim.inode, pinned: victim.isLast) }
+    }
+
     /// Notes a file that has no name: its descriptor stands for it until the guest gives it one, or forgets it.
     func enterUnnamed(_ status: FileStatus, _ opened: SharedDescriptor, _ tree: Tree) throws(Errno) -> Inode {
         let key = InodeKey(status, in: tree)

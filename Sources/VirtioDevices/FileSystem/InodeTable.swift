@@ -163,6 +163,14 @@ struct InodeTable {
 
     var canPin: Bool { pinned < pinLimit }
 
+    /// The same for what has lost its name. Those are fewer: with very many of them, some can get lost.
+    mutating func hold(_ descriptor: SharedDescriptor, of inode: Inode, pinned isPinned: Bool) {
+        guard self[inode.id] === inode, !inode.isPinned else { return }
+        guard isPinned, pinned < pinLimit / 4 else { return keep(descriptor, of: inode) }
+        if let cached = cache.remove(inode) { released.append(cached) }
+        pin(descriptor, of: inode)
+    }
+
     mutating func drop(_ inode: Inode) {
         if let cached = cache.remove(inode) { released.append(cached) }
         guard inode.isPinned else { return }

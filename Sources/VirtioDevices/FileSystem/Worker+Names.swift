@@ -163,9 +163,11 @@ extension Worker {
         try refuseAgent(header)
         if parent.tree.readOnly { throw .readOnlyFileSystem }
         let directory = try fs.descriptor(of: parent)
-        try changing(parent, name) { () throws(Errno) in
+        let victim = fs.victim(name, in: parent, directory)
+        try changing(inode: victim?.inode, parent, name) { () throws(Errno) in
             try FileCalls.remove(name, in: directory.descriptor, isDirectory: isDirectory)
         }
+        fs.keep(victim)
         return .reply
     }
 
@@ -188,9 +190,12 @@ extension Worker {
         if !isEmulated(header, .moved, oldParent, oldName) {
             try refuseAgent(header)
             if oldParent.tree.readOnly { throw .readOnlyFileSystem }
-            try changing(oldParent, oldName, to: newParent, newName) { () throws(Errno) in
+            let replaces = flags & (RenameFlags.noReplace | RenameFlags.exchange) == 0
+            let victim = replaces ? fs.victim(newName, in: newParent, to) : nil
+            try changing(inode: victim?.inode, oldParent, oldName, to: newParent, newName) { () throws(Errno) in
                 try FileCalls.rename(oldName, in: from.descriptor, to: newName, in: to.descriptor, flags: flags)
             }
+            fs.keep(victim)
         }
         moved(newName, in: newParent, to)
         if flags & RenameFlags.exchange != 0 { moved(oldName, in: oldParent, from) }
