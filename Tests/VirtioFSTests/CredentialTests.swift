@@ -45,4 +45,29 @@ struct CredentialTests {
             }
         }
     }
+
+    /// The guest's kernel has stripped what is to be stripped, whatever the thread did before.
+    @Test func newFilesKeepThem() throws {
+        let guest = try FuseGuest()
+        let root = try guest.root()
+        let directory = try guest.makeDirectory("d", in: root, mode: 0o777)
+        try #require(chown(guest.host("d"), 0, 2000) == 0 && chmod(guest.host("d"), 0o2777) == 0)
+        let (other, handle) = try guest.create("ordinary", in: root)
+        guest.uid = 1000
+        guest.gid = 1000
+        func write() throws {
+            // With FUSE_WRITE_KILL_SUIDGID: the thread gives up CAP_FSETID.
+            let body =
+                FuseGuest.bytes([handle, 0]) + FuseGuest.bytes([UInt32(1), 4]) + FuseGuest.bytes([UInt64(0)])
+                + FuseGuest.bytes([UInt32(0), 0, 1])
+            _ = try guest.done(.write, other.node, body)
+        }
+        try write()
+        _ = try guest.create("created", in: directory.node, mode: 0o2775)
+        #expect(try mode(guest.host("d/created")) == 0o2775)
+        try write()
+        let node = FuseGuest.bytes([UInt32(S_IFREG) | 0o2775, 0, 0, 0]) + FuseGuest.text("made")
+        _ = try guest.done(.makeNode, directory.node, node)
+        #expect(try mode(guest.host("d/made")) == 0o2775)
+    }
 }
