@@ -26,6 +26,24 @@ struct NameTests {
         #expect(flags.contains(.writebackCache))
     }
 
+    /// The guest decides size and contents of files by itself, in all trees or in none.
+    @Test func othersTreesDoNotComeToAGuestThatGathersWrites() throws {
+        let guest = try FuseGuest(cache: .always)
+        func tree(_ name: String, _ cache: CachePolicy) throws -> SharedTree {
+            SharedTree(
+                name: try #require(FileName(name)), root: SharedDescriptor(try FileDescriptor.reference(guest.path)),
+                cache: cache)
+        }
+        for policy in [CachePolicy.auto, .never] {
+            #expect(throws: Errno(rawValue: EMEDIUMTYPE)) { try guest.device.trees.add(tree("more", policy)) }
+        }
+        try guest.device.trees.add(tree("more", .always))
+        // Without gathered writes all come.
+        let other = try FuseGuest()
+        try other.device.trees.add(tree("always", .always))
+        try other.device.trees.add(tree("never", .never))
+    }
+
     @Test func anotherProtocol() throws {
         let guest = try FuseGuest(initialize: false)
         let newer = try guest.done(.initialize, 0, FuseGuest.bytes([UInt32(8), 0, 0, 0]))

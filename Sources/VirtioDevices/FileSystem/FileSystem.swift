@@ -10,6 +10,8 @@ final class FileSystem: @unchecked Sendable {
     let limits: FileSystemLimits
     /// Locks are taken on the host.
     let sharesLocks: Bool
+    /// The guest may gather writes, if nobody else changes any tree.
+    let gathersWrites: Bool
     let monitor = Monitor()
 
     // Guarded by the monitor.
@@ -29,9 +31,10 @@ final class FileSystem: @unchecked Sendable {
     /// Counts requests that may change something, when they begin and when they end.
     let changes = Atomic<UInt64>(0)
 
-    init(_ limits: FileSystemLimits, sharesLocks: Bool) {
+    init(_ limits: FileSystemLimits, sharesLocks: Bool, gathersWrites: Bool) {
         self.limits = limits
         self.sharesLocks = sharesLocks
+        self.gathersWrites = gathersWrites
         inodes = InodeTable(limits)
         files = OpenFiles(limit: limits.openFiles)
         locks = LockTable(limit: limits.lockOwners)
@@ -49,7 +52,8 @@ final class FileSystem: @unchecked Sendable {
 
     // MARK: Trees
 
-    /// - Throws: `fileExists` for a name that is taken.
+    /// - Throws: `fileExists` for a name that is taken; `incompatible` for a tree that others change too, when the guest has
+    ///   begun to gather writes. It does so for all trees or for none, and would neither see nor spare what they write.
     func add(_ shared: SharedTree) throws(Errno) {
         let number = monitor.withLock { () -> UInt32 in
             defer { nextTree += 1 }
@@ -58,6 +62,7 @@ final class FileSystem: @unchecked Sendable {
         let tree = try Tree(number, shared)
         try monitor.withLock { () throws(Errno) in
             if trees.contains(where: { $0.shared.name == shared.name }) { throw .fileExists }
+            if negotiated.contains(.writebackCache), shared.cache != .always { throw .incompatible }
             trees.append(tree)
         }
     }

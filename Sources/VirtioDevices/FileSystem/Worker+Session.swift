@@ -39,7 +39,9 @@ extension Worker {
             var wanted = Self.wanted
             if fs.sharesLocks { wanted.formUnion([.posixLocks, .flockLocks]) }
             // With it the guest decides size and times of files by itself: only where nobody else changes them.
-            if !fs.trees.isEmpty, fs.trees.allSatisfy({ $0.cache == .always }) { wanted.insert(.writebackCache) }
+            if fs.gathersWrites, !fs.trees.isEmpty, fs.trees.allSatisfy({ $0.cache == .always }) {
+                wanted.insert(.writebackCache)
+            }
             fs.negotiated = wanted.intersection(InitFlags(rawValue: offered))
             return fs.negotiated
         }
