@@ -44,6 +44,17 @@ struct NameTests {
         try other.device.trees.add(tree("never", .never))
     }
 
+    /// What the guest has gathered is data, of which the host knows nothing yet.
+    @Test func holesAreTheGuestsOwnBusinessWhenItGathersWrites() throws {
+        for (policy, code) in [(CachePolicy.always, ENOSYS), (.auto, 0)] {
+            let guest = try FuseGuest(cache: policy)
+            let (file, handle) = try guest.create("f", in: guest.root())
+            _ = try guest.write(handle, file.node, at: 0, [1])
+            let seek = FuseGuest.bytes([handle, 0]) + FuseGuest.bytes([UInt32(3), 0])
+            #expect(try guest.call(.seek, file.node, seek).error == code)
+        }
+    }
+
     @Test func anotherProtocol() throws {
         let guest = try FuseGuest(initialize: false)
         let newer = try guest.done(.initialize, 0, FuseGuest.bytes([UInt32(8), 0, 0, 0]))

@@ -103,6 +103,8 @@ extension Worker {
         let whence: UInt32 = try body.number()
         // SEEK_DATA and SEEK_HOLE; the others are the guest's own business.
         guard whence == 3 || whence == 4, let offset = Int64(exactly: offset) else { throw .invalidArgument }
+        // What the guest has gathered and not written yet would be a hole. To the guest all is data then.
+        if fs.monitor.withLock({ fs.negotiated.contains(.writebackCache) }) { throw .notImplemented }
         let found = try FileCalls.seek(file(handle).descriptor.descriptor, offset, CInt(whence))
         reply.append(found)
         return .reply
