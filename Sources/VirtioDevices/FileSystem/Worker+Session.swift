@@ -70,7 +70,7 @@ extension Worker {
     /// A request that is waiting is not waited for any more.
     func interrupt(_ body: inout ByteReader) -> Answer {
         guard let unique = try? body.number(UInt64.self) else { return .none }
-        if let waiter = fs.monitor.withLock({ fs.locks.interrupt(unique) }) {
+        if let waiter = fs.monitor.withLock({ fs.locks.endWaiting(unique) }) {
             late.append(LateAnswer(place: waiter.chain, error: .interrupted))
         }
         return .none
