@@ -13,6 +13,7 @@ final class FileSystem: @unchecked Sendable {
     /// The guest may gather writes, if nobody else changes any tree.
     let gathersWrites: Bool
     let monitor = Monitor()
+    let directoryBuffers = DirectoryBuffers()
 
     // Guarded by the monitor.
     var trees: [Tree] = []

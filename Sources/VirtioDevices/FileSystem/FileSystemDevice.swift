@@ -27,6 +27,15 @@ public struct FileSystemDevice: VirtioDevice, ~Copyable {
     /// Descriptors that stand for inodes at the moment (O_PATH); those of open files come on top.
     public var keptDescriptors: Int { fs.monitor.withLock { fs.inodes.openDescriptors } }
 
+    /// Bytes that were read ahead of directories.
+    public var bufferedBytes: Int {
+        let open = fs.monitor.withLock { fs.files.all }
+        return open.reduce(0) { sum, file in
+            guard case .directory(let directory) = file.member else { return sum }
+            return sum + directory.monitor.withLock { directory.bufferedBytes }
+        }
+    }
+
     /// - Parameters:
     ///   - tag: the name by which the guest mounts it, 1 to 36 bytes of UTF-8 (§5.11.4).
     ///   - sharesLocks: locks on files are taken on the host, so that guests and the host's programs see each other's. A

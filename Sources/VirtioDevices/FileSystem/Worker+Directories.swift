@@ -85,6 +85,7 @@ extension Worker {
                 directory.advance(over: entry)
             }
         }
+        fs.directoryBuffers.note(directory)
         return .reply
     }
 
@@ -143,5 +144,6 @@ extension Worker {
         guard let directory = directoryAhead else { return }
         let stamp = fs.changes.load(ordering: .sequentiallyConsistent)
         if !directory.lookAhead(stamp: stamp) { directoryAhead = nil }
+        fs.directoryBuffers.note(directory)
     }
 }
