@@ -114,4 +114,18 @@ struct DirectoryTests {
         let left = guest.device.bufferedBytes
         #expect(left == 0)
     }
+
+    @Test func answersAreBounded() throws {
+        let guest = try FuseGuest()
+        let root = try guest.root()
+        let limit = 1 << 20
+        // More than fit: each entry takes 408 bytes.
+        let name = String(repeating: "n", count: 240)
+        for number in 0..<2700 { try guest.hostWrite("\(number)\(name)", "") }
+        let handle: UInt64 = try guest.done(.openDirectory, root, FuseGuest.bytes([UInt32(0), 0])).number(0)
+        let answer = try guest.done(
+            .readDirectoryPlus, root,
+            FuseGuest.bytes([handle, 0]) + FuseGuest.bytes([UInt32(3 << 20), 0, 0, 0, 0, 0]), room: 2 << 20)
+        #expect(answer.bytes.count <= limit && answer.bytes.count > limit - 1000)
+    }
 }
