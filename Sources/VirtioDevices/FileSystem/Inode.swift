@@ -61,6 +61,8 @@ final class Inode: @unchecked Sendable {
     var opened: [UInt64: SharedDescriptor] = [:]
     /// A process of the guest watches it.
     var isWatched = false
+    /// The host has removed it, and whoever watches it has been told.
+    var isToldGone = false
     /// It is found by nothing but its descriptor.
     var isPinned = false
 
