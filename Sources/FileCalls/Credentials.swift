@@ -24,8 +24,10 @@ public struct ThreadCredentials: ~Copyable {
         _ = umask(firstMask)
     }
 
-    /// Files that are made from now on belong to these, and the umask applies to them.
+    /// Files that are made from now on belong to these, and the umask applies to them. Set-group-ID stays in their mode:
+    /// who serves a guest gets it only where the guest's kernel has found it allowed.
     public mutating func create(uid: UInt32, gid: UInt32, umask newMask: UInt32) {
+        keepSetID(true)
         if uid != self.uid || gid != self.gid {
             cfile_set_creator(uid, gid)
             self.uid = uid

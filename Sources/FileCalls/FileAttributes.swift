@@ -1,4 +1,5 @@
 import CFileCalls
+import CLinux
 import LinuxSys
 
 /// Extended attributes.
@@ -50,15 +51,16 @@ extension FileCalls {
         try once { place.withC { place in name.withPointer { cfile_get_attribute(place, $0, nil, 0) } } }
     }
 
-    /// - Throws: ERANGE when it is longer than `room`, which is not 0.
+    /// - Throws: ERANGE when it is longer than `room`, and when that is 0.
     public static func attribute(_ name: AttributeName, of place: Place, room: Int) throws(Errno) -> [UInt8] {
+        // Without room the call tells the size, and writes nothing.
+        guard room > 0 else { throw Errno(rawValue: ERANGE) }
         var value = [UInt8](repeating: 0, count: min(room, mostAttributeBytes))
         let size = value.count
         let count = try once {
             place.withC { place in name.withPointer { cfile_get_attribute(place, $0, &value, size) } }
         }
-        value.removeLast(value.count - count)
-        return value
+        return Array(value.prefix(count))
     }
 
     public static func setAttribute(
@@ -76,13 +78,13 @@ extension FileCalls {
     }
 
     /// All names, each ended by a NUL.
-    /// - Throws: ERANGE when they are longer than `room`, which is not 0.
+    /// - Throws: ERANGE when they are longer than `room`, and when that is 0.
     public static func attributeList(of place: Place, room: Int) throws(Errno) -> [UInt8] {
+        guard room > 0 else { throw Errno(rawValue: ERANGE) }
         var names = [UInt8](repeating: 0, count: min(room, mostAttributeBytes))
         let size = names.count
         let count = try once { place.withC { cfile_list_attributes($0, &names, size) } }
-        names.removeLast(names.count - count)
-        return names
+        return Array(names.prefix(count))
     }
 
     public static func removeAttribute(_ name: AttributeName, of place: Place) throws(Errno) {

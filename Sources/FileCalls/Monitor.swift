@@ -30,6 +30,15 @@ public final class Monitor: @unchecked Sendable {
         return try body()
     }
 
+    /// The same if nobody has the lock.
+    /// - Returns: whether it was done.
+    public func tryWithLock(_ body: () -> Void) -> Bool {
+        guard pthread_mutex_trylock(mutex) == 0 else { return false }
+        defer { pthread_mutex_unlock(mutex) }
+        body()
+        return true
+    }
+
     /// Lets go of the lock until `wake`. Holds it again when it returns. Can return for no reason.
     public func wait() { pthread_cond_wait(condition, mutex) }
 

@@ -52,6 +52,7 @@ struct FileShare: ~Copyable {
             plan.shareTag, "--guest-memory-mib", "\(plan.memoryMiB)", "--trees", "\(trees.count)",
             "--locks", plan.sharesFileLocks ? "host" : "guest",
         ]
+        if plan.gathersFileWrites { vmm.arguments.append("--gather-writes") }
         vmm.descriptors[Inherited.vhostUser] = inherited[0].raw
         vmm.descriptors[Inherited.trees] = inherited[1].raw
         return FileShare(
@@ -135,6 +136,13 @@ struct FileShare: ~Copyable {
             : try DetachedTree.overlay(tree.overlay)
         try DetachedTree.mapIDs(of: mount, uids: map.uids, gids: map.gids, recursive: map.recursive)
         return mount
+    }
+
+    /// Why the device has refused a tree.
+    static func words(_ error: Errno) -> String {
+        error.rawValue != EMEDIUMTYPE
+            ? "\(error)"
+            : "the guest gathers writes, since its files.rootfs_cache and files.volume_cache were \"always\"; so must this tree's"
     }
 
     /// Tells the device of the trees, which it waits for. If it takes one amiss it ends and says why.

@@ -101,7 +101,7 @@ final class QEMUMachine: VirtualMachine {
             let opened = try FileShare.open(tree)
             try Sockets.send(
                 opened.message.bytes, descriptors: opened.descriptors.map(\.raw), over: trees.descriptor)
-            treeWaiters.append { errno in done(errno.map { VMError("\($0)") }) }
+            treeWaiters.append { errno in done(errno.map { VMError(FileShare.words($0)) }) }
         } catch {
             done(VMError("\(error)"))
         }

@@ -96,6 +96,8 @@ public struct VMPlan: Sendable {
     public var disks: [Disk]
     /// Locks on files are taken on the host, where other guests and programs see them; else the guest keeps them.
     public var sharesFileLocks: Bool
+    /// The guest may gather writes to files: every tree, of now and of later, is its alone (`FileCache.always`).
+    public var gathersFileWrites = false
     /// How long a device looks for the guest's next buffer before it sleeps; 0: not at all.
     public var pollMicroseconds: Int
 

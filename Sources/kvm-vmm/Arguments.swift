@@ -4,7 +4,7 @@ struct Arguments {
         usage: kvm-vmm [--log-fd N] [--poll-microseconds N] DEVICE...
         devices: vsock --vhost-user-fd N --directory-fd N --cid N
                  fs --vhost-user-fd N --trees-fd N --tag NAME [--trees N] [--guest-memory-mib N]
-                    [--locks guest|host]
+                    [--locks guest|host] [--gather-writes]
                  blk --vhost-user-fd N --disk-fd N --identity NAME [--read-only]    (any number of them)
         """
 
@@ -28,6 +28,8 @@ struct Arguments {
         var guestMemoryMiB: Int
         /// Locks on files are taken on the host.
         var sharesLocks: Bool
+        /// No tree that is not cached for good will ever be shared.
+        var gathersWrites: Bool
     }
 
     struct Block {
@@ -74,7 +76,8 @@ struct Arguments {
             case "fs" where fileSystem == nil:
                 let options = try Self.options(
                     &rest,
-                    known: ["--vhost-user-fd", "--trees-fd", "--tag", "--trees", "--guest-memory-mib", "--locks"])
+                    known: ["--vhost-user-fd", "--trees-fd", "--tag", "--trees", "--guest-memory-mib", "--locks"],
+                    flags: ["--gather-writes"])
                 let locks = options["--locks"] ?? "guest"
                 guard ["guest", "host"].contains(locks) else { throw Problem(text: "--locks is guest or host") }
                 fileSystem = FileSystem(
@@ -82,7 +85,8 @@ struct Arguments {
                     trees: try Self.required(Self.descriptor(options, "--trees-fd")),
                     tag: try Self.required(options["--tag"]),
                     firstTrees: try Self.number(options, "--trees") ?? 0,
-                    guestMemoryMiB: try Self.number(options, "--guest-memory-mib") ?? 0, sharesLocks: locks == "host")
+                    guestMemoryMiB: try Self.number(options, "--guest-memory-mib") ?? 0, sharesLocks: locks == "host",
+                    gathersWrites: options["--gather-writes"] != nil)
             case "blk":
                 let options = try Self.options(
                     &rest, known: ["--vhost-user-fd", "--disk-fd", "--identity"], flags: ["--read-only"])

@@ -39,7 +39,9 @@ final class FileSystemServer: DeviceServer, @unchecked Sendable {
     func run(_ log: Log) throws(Main.Failure) {
         var backend = try Main.attempt("file system device \(options.tag)") { () throws(Errno) in
             try Backend(
-                FileSystemDevice(tag: options.tag, limits: limits, sharesLocks: options.sharesLocks),
+                FileSystemDevice(
+                    tag: options.tag, limits: limits, sharesLocks: options.sharesLocks,
+                    gathersWrites: options.gathersWrites),
                 over: socket.descriptor.duplicate(), polling: polling
             ) { log.line($0) }
         }

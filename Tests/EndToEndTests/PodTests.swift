@@ -203,6 +203,22 @@ extension EndToEnd {
             }
         }
 
+        /// A guest that gathers writes would overwrite what the host writes to a volume that came later.
+        @Test func volumesOfAnotherConfiguration() throws {
+            try Host.use { host in
+                try host.configure("[files]\nrootfs_cache = \"always\"\nvolume_cache = \"always\"\n")
+                let first = host.id + "-first"
+                let run = try host.starting(try host.bundle("echo ready; sleep 1000"), ["--detach"], id: first)
+                try run.wait(forOutput: "ready")
+                defer { _ = try? host.command("delete", "--force", first) }
+                let same = try host.run(try member(of: first, host, "echo same"))
+                #expect(same.out == "same\n", "\(same)")
+                try Files.write(host.directory + "/config.toml", "[files]\nrootfs_cache = \"auto\"\n")
+                let other = try host.run(try member(of: first, host, "echo other"))
+                #expect(other.code != 0 && other.err.contains("the guest gathers writes"), "\(other)")
+            }
+        }
+
         @Test func processesOfTheOtherWithItsPidNamespace() throws {
             try withFirst("echo ready; exec sleep 4321") { host, first in
                 let bundle = try member(

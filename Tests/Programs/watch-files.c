@@ -1,4 +1,4 @@
-// watch-files FOLDER SECONDS: prints a line for each change that inotify tells of.
+// watch-files PATH SECONDS: prints a line for each change that inotify tells of.
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
@@ -10,11 +10,13 @@ static const struct {
 } words[] = {
     {IN_CREATE, "created"},     {IN_CLOSE_WRITE, "written"}, {IN_ATTRIB, "attributes"},
     {IN_MOVED_FROM, "from"},    {IN_MOVED_TO, "to"},         {IN_DELETE, "deleted"},
+    {IN_DELETE_SELF, "gone"},
 };
 
 int main(int count, char **arguments) {
     int inotify = inotify_init();
     unsigned int events = IN_CREATE | IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE;
+    events |= IN_DELETE_SELF;
     if (count != 3 || inotify_add_watch(inotify, arguments[1], events) < 0) {
         perror("watch");
         return 1;

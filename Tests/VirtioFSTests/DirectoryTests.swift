@@ -72,4 +72,60 @@ struct DirectoryTests {
         let again = FuseGuest.bytes([handle, 0]) + FuseGuest.bytes([UInt32(4096), 0, 0, 0, 0, 0])
         #expect(try guest.done(.readDirectory, root, again).bytes.count >= 3 * 32)
     }
+
+    @Test func whatWasReadAheadIsGivenBack() throws {
+        let limits = FileSystemLimits(inodes: 10000, openFiles: 1000, descriptors: 100, lockOwners: 8)
+        let guest = try FuseGuest(limits: limits)
+        let root = try guest.root()
+        for number in 0..<200 { try guest.hostWrite("f\(number)", "") }
+        func read(_ handle: UInt64, _ offset: UInt64) throws -> Answer {
+            try guest.done(
+                .readDirectoryPlus, root,
+                FuseGuest.bytes([handle, offset]) + FuseGuest.bytes([UInt32(1000), 0, 0, 0, 0, 0]))
+        }
+        func last(_ answer: Answer) throws -> UInt64 {
+            var (at, offset): (Int, UInt64) = (0, 0)
+            while at < answer.bytes.count {
+                offset = try answer.number(at + 128 + 8)
+                at += 128 + (24 + Int(try answer.number(at + 128 + 16, UInt32.self)) + 7) & ~7
+            }
+            return offset
+        }
+        var handles: [UInt64] = []
+        for _ in 0..<600 {
+            handles.append(try guest.done(.openDirectory, root, FuseGuest.bytes([UInt32(0), 0])).number(0))
+        }
+        var offsets: [UInt64] = []
+        for handle in handles { offsets.append(try last(read(handle, 0))) }
+        let most = guest.device.bufferedBytes
+        #expect(most > 0 && most <= 128 * 32768)
+        // Each goes on where it was, and keeps nothing at the end.
+        for (handle, offset) in zip(handles, offsets) {
+            var next = offset
+            var count = 0
+            while true {
+                let answer = try read(handle, next)
+                if answer.bytes.isEmpty { break }
+                next = try last(answer)
+                count += 1
+            }
+            #expect(count > 20)
+        }
+        let left = guest.device.bufferedBytes
+        #expect(left == 0)
+    }
+
+    @Test func answersAreBounded() throws {
+        let guest = try FuseGuest()
+        let root = try guest.root()
+        let limit = 1 << 20
+        // More than fit: each entry takes 408 bytes.
+        let name = String(repeating: "n", count: 240)
+        for number in 0..<2700 { try guest.hostWrite("\(number)\(name)", "") }
+        let handle: UInt64 = try guest.done(.openDirectory, root, FuseGuest.bytes([UInt32(0), 0])).number(0)
+        let answer = try guest.done(
+            .readDirectoryPlus, root,
+            FuseGuest.bytes([handle, 0]) + FuseGuest.bytes([UInt32(3 << 20), 0, 0, 0, 0, 0]), room: 2 << 20)
+        #expect(answer.bytes.count <= limit && answer.bytes.count > limit - 1000)
+    }
 }

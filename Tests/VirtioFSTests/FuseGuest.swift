@@ -69,7 +69,8 @@ final class FuseGuest {
         path = "/tmp/virtio-fs-test-\(UInt64.random(in: 0 ... .max))"
         try File.makeDirectories(path + "/data", mode: 0o755)
         memory = try GuestMemory([GuestRegion(anonymous: 0x80_0000, at: 0)])
-        device = try FileSystemDevice(tag: "test", limits: limits, sharesLocks: sharesLocks)
+        device = try FileSystemDevice(
+            tag: "test", limits: limits, sharesLocks: sharesLocks, gathersWrites: cache == .always)
         high = try DriverQueue(memory, at: 0x1000, size: 16)
         requests = try DriverQueue(memory, at: 0x4000, size: 64)
         try device.trees.add(

@@ -61,7 +61,7 @@ struct InodeTests {
         let root = try guest.root()
         let (file, handle) = try guest.create("f", in: root)
         try guest.release(handle, file.node)
-        _ = try guest.open(file.node)
+        try guest.release(guest.open(file.node), file.node)
         // Pushes its descriptor out.
         for number in 0..<40 { _ = try guest.open(guest.create("x\(number)", in: root).entry.node) }
         rename(guest.host("f"), guest.host("g"))
@@ -120,6 +120,41 @@ struct InodeTests {
         #expect(try guest.attributes(nodes[0]).error == ESTALE)
         _ = try guest.root()
         try guest.initialize()
+    }
+
+    /// The host frees a file when its last descriptor is closed, which takes long for a big one: that is not done by who
+    /// holds the monitor, but by who takes what was let go of.
+    @Test func descriptorsAreClosedWithoutTheMonitor() throws {
+        let guest = try FuseGuest()
+        let name = try #require(FileName("t"))
+        let root = SharedDescriptor(try FileDescriptor.reference(guest.path))
+        let tree = try Tree(1, SharedTree(name: name, root: root))
+        var table = InodeTable(Self.limits(descriptors: 1))
+        weak var descriptor: SharedDescriptor?
+        func add() throws -> Inode {
+            let kept = SharedDescriptor(try FileDescriptor.reference(guest.path))
+            let inode = try table.add(InodeKey(gone: UInt64(table.count), in: tree), .directory, in: tree)
+            inode.lookups = 1
+            descriptor = kept
+            table.keep(kept, of: inode)
+            return inode
+        }
+        let ends: [(inout InodeTable, Inode) throws -> Void] = [
+            { table, inode in table.forget(inode, lookups: 1) }, { table, inode in table.drop(inode) },
+            { table, _ in table.removeAll() },
+            // Pushed out by another.
+            { table, _ in
+                let other = try table.add(InodeKey(gone: 1000, in: tree), .directory, in: tree)
+                table.keep(SharedDescriptor(try FileDescriptor.reference(guest.path)), of: other)
+            },
+        ]
+        for end in ends {
+            let inode = try add()
+            try end(&table, inode)
+            #expect(descriptor != nil)
+            _ = table.takeReleased()
+            #expect(descriptor == nil)
+        }
     }
 
     @Test func singleFileFollowsItsName() throws {

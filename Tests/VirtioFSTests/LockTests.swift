@@ -71,6 +71,74 @@ struct LockTests {
         #expect(try guest.call(.setLock, node, body(1, F_WRLCK)).error == EAGAIN)
     }
 
+    private func flush(_ owner: UInt64) throws {
+        _ = try guest.done(
+            .flush, node, FuseGuest.bytes([handle]) + FuseGuest.bytes([UInt32(0), 0]) + FuseGuest.bytes([owner]))
+    }
+
+    /// Another thread of a process that waits closes the file.
+    @Test func whatWasWaitedForIsKept() throws {
+        #expect(try guest.call(.setLock, node, body(1, F_WRLCK, from: 0, to: 9)).error == 0)
+        #expect(try guest.call(.setLock, node, body(2, F_WRLCK, from: 20, to: 29)).error == 0)
+        try guest.post(.setLockWaiting, node, body(2, F_WRLCK, from: 0, to: 9), slot: 3)
+        guest.run()
+        try flush(2)
+        // What it had goes.
+        #expect(try guest.call(.setLock, node, body(3, F_WRLCK, from: 20, to: 29)).error == 0)
+        #expect(try guest.call(.setLock, node, body(1, F_UNLCK, from: 0, to: 9)).error == 0)
+        let late = try guest.wait()
+        #expect(late.slot == 3 && late.answer.error == 0)
+        #expect(try guest.call(.setLock, node, body(1, F_WRLCK, from: 0, to: 9)).error == EAGAIN)
+        try flush(2)
+        #expect(try guest.call(.setLock, node, body(1, F_WRLCK, from: 0, to: 9)).error == 0)
+    }
+
+    @Test func ownersThatWouldWaitForEachOther() throws {
+        let (other, otherHandle) = try guest.create("other", in: guest.root())
+        for owner in [1 as UInt64, 2] {
+            #expect(try guest.call(.setLock, node, body(owner, F_WRLCK, from: owner, to: owner)).error == 0)
+        }
+        #expect(try guest.call(.setLock, other.node, body(3, F_RDLCK, handle: otherHandle)).error == 0)
+        // 1 waits for 2, 2 for 3 in another file.
+        try guest.post(.setLockWaiting, node, body(1, F_WRLCK, from: 2, to: 2), slot: 3)
+        guest.run()
+        try guest.post(.setLockWaiting, other.node, body(2, F_WRLCK, handle: otherHandle), slot: 4)
+        guest.run()
+        #expect(try guest.take() == nil)
+        // What nobody has is no reason, and what the waiting ones have is one.
+        #expect(try guest.call(.setLockWaiting, node, body(3, F_WRLCK, from: 7, to: 7)).error == 0)
+        #expect(try guest.call(.setLockWaiting, node, body(3, F_RDLCK, from: 1, to: 1)).error == EDEADLK)
+        // It gives up, and all get what they wait for.
+        #expect(try guest.call(.setLock, other.node, body(3, F_UNLCK, handle: otherHandle)).error == 0)
+        #expect(try guest.wait().slot == 4)
+        #expect(try guest.call(.setLock, node, body(2, F_UNLCK)).error == 0)
+        #expect(try guest.wait().slot == 3)
+    }
+
+    @Test func theProcessInTheWayIsNamed() throws {
+        #expect(try guest.call(.setLock, node, body(1, F_WRLCK, from: 10, to: 19)).error == 0)
+        #expect(try guest.done(.getLock, node, body(2, F_WRLCK)).number(20, UInt32.self) == 77)
+        // The host's programs have no number in the guest.
+        #expect(try guest.call(.setLock, node, body(1, F_UNLCK)).error == 0)
+        let host = try FileDescriptor.open(guest.host("f"), O_RDWR)
+        var lock = flock()
+        lock.l_type = Int16(F_WRLCK)
+        #expect(fcntl(host.raw, F_SETLK, &lock) == 0)
+        #expect(try guest.done(.getLock, node, body(2, F_WRLCK)).number(20, UInt32.self) == 0)
+    }
+
+    @Test func rangesAreThoseOfTheHost() throws {
+        func inTheWay(_ at: UInt64) throws -> UInt32 {
+            try guest.done(.getLock, node, body(2, F_RDLCK, from: at, to: at)).number(20, UInt32.self)
+        }
+        #expect(try guest.call(.setLock, node, body(1, F_WRLCK, from: 10, to: 29)).error == 0)
+        #expect(try guest.call(.setLock, node, body(1, F_RDLCK, from: 15, to: 19)).error == 0)
+        #expect(try guest.call(.setLock, node, body(1, F_UNLCK, from: 25, to: 27)).error == 0)
+        #expect(try guest.call(.setLock, node, body(1, F_WRLCK, from: 30, to: 39)).error == 0)
+        let held = try (8..<42).filter { try inTheWay(UInt64($0)) == 77 }
+        #expect(held == Array(10...14) + Array(20...24) + Array(28...39))
+    }
+
     @Test func interruptedWaiting() throws {
         #expect(try guest.call(.setLock, node, body(1, F_WRLCK)).error == 0)
         let waiting = guest.unique

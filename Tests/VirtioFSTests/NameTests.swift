@@ -26,6 +26,35 @@ struct NameTests {
         #expect(flags.contains(.writebackCache))
     }
 
+    /// The guest decides size and contents of files by itself, in all trees or in none.
+    @Test func othersTreesDoNotComeToAGuestThatGathersWrites() throws {
+        let guest = try FuseGuest(cache: .always)
+        func tree(_ name: String, _ cache: CachePolicy) throws -> SharedTree {
+            SharedTree(
+                name: try #require(FileName(name)), root: SharedDescriptor(try FileDescriptor.reference(guest.path)),
+                cache: cache)
+        }
+        for policy in [CachePolicy.auto, .never] {
+            #expect(throws: Errno(rawValue: EMEDIUMTYPE)) { try guest.device.trees.add(tree("more", policy)) }
+        }
+        try guest.device.trees.add(tree("more", .always))
+        // Without gathered writes all come.
+        let other = try FuseGuest()
+        try other.device.trees.add(tree("always", .always))
+        try other.device.trees.add(tree("never", .never))
+    }
+
+    /// What the guest has gathered is data, of which the host knows nothing yet.
+    @Test func holesAreTheGuestsOwnBusinessWhenItGathersWrites() throws {
+        for (policy, code) in [(CachePolicy.always, ENOSYS), (.auto, 0)] {
+            let guest = try FuseGuest(cache: policy)
+            let (file, handle) = try guest.create("f", in: guest.root())
+            _ = try guest.write(handle, file.node, at: 0, [1])
+            let seek = FuseGuest.bytes([handle, 0]) + FuseGuest.bytes([UInt32(3), 0])
+            #expect(try guest.call(.seek, file.node, seek).error == code)
+        }
+    }
+
     @Test func anotherProtocol() throws {
         let guest = try FuseGuest(initialize: false)
         let newer = try guest.done(.initialize, 0, FuseGuest.bytes([UInt32(8), 0, 0, 0]))

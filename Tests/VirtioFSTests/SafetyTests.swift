@@ -114,6 +114,20 @@ struct SafetyTests {
         #expect(try guest.setAttributes(file.node, valid: 8, size: UInt64.max).error == EFBIG)
     }
 
+    /// A chain with room for an answer's header and nothing else.
+    @Test func attributesWithoutRoom() throws {
+        let guest = try FuseGuest()
+        let (file, _) = try guest.create("f", in: guest.root())
+        let value = FuseGuest.bytes([UInt32(5), 0, 0, 0]) + FuseGuest.text("user.a") + Array("value".utf8)
+        _ = try guest.done(.setXAttribute, file.node, value)
+        for room in [16 as UInt32, 17] {
+            let body = FuseGuest.bytes([UInt32(100), 0])
+            let get = try guest.call(.getXAttribute, file.node, body + FuseGuest.text("user.a"), room: room)
+            #expect(get.error == ERANGE)
+            #expect(try guest.call(.listXAttributes, file.node, body, room: room).error == ERANGE)
+        }
+    }
+
     @Test func brokenQueueSwitchesTheDeviceOff() throws {
         let guest = try FuseGuest()
         try guest.requests.describe(0, FuseGuest.requestAt, 40, flags: 1, next: 0)

@@ -112,6 +112,61 @@ struct WatchTests {
         #expect(changes.isQuiet)
     }
 
+    /// A watch on a file, which an editor of the host's replaces; then the new file, which the host removes.
+    @Test func watchedFilesThatGo() throws {
+        let guest = try FuseGuest()
+        let root = try guest.root()
+        try guest.hostWrite("f", "old")
+        let old = try guest.lookup("f", in: root)
+        let changes = try watching(guest, [old.inode])
+        try guest.hostWrite("new", "new")
+        rename(guest.host("new"), guest.host("f"))
+        for _ in 0..<2 {
+            let change = try changes.next()
+            #expect(change.kind == .deleted && change.place.name == Array("f".utf8))
+            guest.pid = 1
+            let told = try guest.lookup("f", in: root)
+            #expect(told.links == 1)
+            _ = try guest.done(.unlink, root, FuseGuest.text("f"))
+            guest.pid = 7
+            guest.device.trees.changeHandled()
+            // The guest's kernel has seen it go, and lets the device close it.
+            try guest.forget(told.node, 2)
+            #expect(changes.isQuiet)
+            guard told.node == old.node else { break }
+            #expect(try guest.hostRead("f") == "new")
+            let new = try guest.lookup("f", in: root)
+            #expect(new.node != old.node)
+            try guest.device.trees.watch([new.inode], in: try #require(FileName("data"))) { _ in }
+            unlink(guest.host("f"))
+        }
+        // What the guest does itself it knows.
+        let (own, _) = try guest.create("own", in: root)
+        try guest.device.trees.watch([own.inode], in: try #require(FileName("data"))) { _ in }
+        _ = try guest.done(.unlink, root, FuseGuest.text("own"))
+        #expect(changes.isQuiet)
+    }
+
+    /// The directory is watched too: its own events are enough.
+    @Test func watchedFileIsReplacedInAWatchedDirectory() throws {
+        let guest = try FuseGuest()
+        let root = try guest.lookup("data", in: 1)
+        try guest.hostWrite("f", "old")
+        try guest.hostWrite("new", "new")
+        let old = try guest.lookup("f", in: root.node)
+        let changes = try watching(guest, [root.inode, old.inode])
+        rename(guest.host("new"), guest.host("f"))
+        #expect(try changes.next().kind == .moved)
+        guest.pid = 1
+        let source = try guest.lookup("new", in: root.node)
+        #expect(try guest.lookup("f", in: root.node).node == old.node)
+        #expect(try guest.rename("new", in: root.node, to: "f", in: root.node).error == 0)
+        guest.pid = 7
+        guest.device.trees.changeHandled()
+        #expect(changes.isQuiet)
+        #expect(try guest.lookup("f", in: root.node).node == source.node)
+    }
+
     @Test func agentWhoComesTooLateChangesNothing() throws {
         let guest = try FuseGuest()
         let root = try guest.root()

@@ -75,6 +75,8 @@ extension Supervisor {
             pollMicroseconds: request.pollMicroseconds)
         // The last, so that the container's disks have the names that they have without it.
         if let image = request.image { plan.disks.append(image.machineDisk) }
+        // Trees of later, of a pod's members and of execs, are cached by these rules too.
+        plan.gathersFileWrites = request.rootfsCache == .always && request.volumeCache == .always
         plan.hypervisorParameters = request.hypervisorParameters
         return plan
     }

@@ -16,6 +16,8 @@ struct Emulation {
     var change: FileChange
     var place: Place
     var newPlace: Place?
+    /// Of a change that was seen at a file itself: the file. Another can have its name by now.
+    var file: Inode?
 }
 
 extension FileSystem {
@@ -48,7 +50,15 @@ extension FileSystem {
             defer { index += 1 }
             if taken.contains(index) { continue }
             let (inode, event) = (events[index].inode, events[index].event)
-            if isOwn(events[index]) { continue }
+            if isOwn(events[index]) || isToldGone(inode) { continue }
+            if event.name.isEmpty,
+                event.events.contains(.selfDeleted) || (event.events.contains(.attributes) && isGone(inode))
+            {
+                monitor.withLock { inode.isToldGone = true }
+                // A directory that is watched itself has told of it.
+                if !isSeenByParent(inode) { add(emulation(.deleted, inode, event)) }
+                continue
+            }
             if event.events.contains(.movedFrom),
                 let other = events.indices.first(where: {
                     $0 > index && events[$0].event.events.contains(.movedTo) && events[$0].event.cookie == event.cookie
@@ -67,6 +77,19 @@ extension FileSystem {
             }
         }
         return all
+    }
+
+    private func isToldGone(_ inode: Inode) -> Bool { monitor.withLock { inode.isToldGone } }
+    private func isSeenByParent(_ inode: Inode) -> Bool { monitor.withLock { inode.parent?.isWatched == true } }
+
+    /// Whether the host has taken a watched file's last name. The host's kernel tells only of a changed attribute (the
+    /// number of links) as long as somebody has the file open, and that is we.
+    private func isGone(_ inode: Inode) -> Bool {
+        guard inode.kind != .directory, monitor.withLock({ inode.parent != nil }) else { return false }
+        guard let found = try? descriptor(of: inode), let status = try? FileCalls.status(found.descriptor) else {
+            return false
+        }
+        return status.links == 0
     }
 
     /// Whether it is the device's own change to a file that has further names (hard links).
@@ -92,8 +115,10 @@ extension FileSystem {
         }
         let change = FileChange(
             kind: kind, tree: String(decoding: place.directory.tree.shared.name.bytes, as: UTF8.self), place: wire,
-            newPlace: newWire, fileKind: fileKind(newPlace ?? place, event).rawValue)
-        return Emulation(change: change, place: place, newPlace: newPlace)
+            newPlace: newWire, fileKind: (event.name.isEmpty ? inode.kind : fileKind(newPlace ?? place, event)).rawValue
+        )
+        let file = event.name.isEmpty && inode.kind != .directory ? inode : nil
+        return Emulation(change: change, place: place, newPlace: newPlace, file: file)
     }
 
     /// An event at a directory names a file in it; one at a file is at its own name.

@@ -66,7 +66,9 @@ final class Engine: @unchecked Sendable {
         underWay = 0
         failure = nil
         monitor.unlock()
-        if isFresh { fs.monitor.withLock { fs.locks.removeWaiters() } }
+        guard isFresh else { return }
+        let waiters = fs.monitor.withLock { fs.locks.removeWaiters() }
+        withExtendedLifetime(waiters) {}
     }
 
     /// Lets go of the queues, when the requests that are under way have been answered. One that does not come back

@@ -10,7 +10,10 @@ final class FileSystem: @unchecked Sendable {
     let limits: FileSystemLimits
     /// Locks are taken on the host.
     let sharesLocks: Bool
+    /// The guest may gather writes, if nobody else changes any tree.
+    let gathersWrites: Bool
     let monitor = Monitor()
+    let directoryBuffers = DirectoryBuffers()
 
     // Guarded by the monitor.
     var trees: [Tree] = []
@@ -29,17 +32,29 @@ final class FileSystem: @unchecked Sendable {
     /// Counts requests that may change something, when they begin and when they end.
     let changes = Atomic<UInt64>(0)
 
-    init(_ limits: FileSystemLimits, sharesLocks: Bool) {
+    init(_ limits: FileSystemLimits, sharesLocks: Bool, gathersWrites: Bool) {
         self.limits = limits
         self.sharesLocks = sharesLocks
+        self.gathersWrites = gathersWrites
         inodes = InodeTable(limits)
         files = OpenFiles(limit: limits.openFiles)
         locks = LockTable(limit: limits.lockOwners)
     }
 
+    /// Does, with the monitor held, what can let go of inodes' descriptors, and closes these without it.
+    func lettingGo<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+        var released: [SharedDescriptor] = []
+        defer { withExtendedLifetime(released) {} }
+        return try monitor.withLock { () throws(Failure) in
+            defer { released = inodes.takeReleased() }
+            return try body()
+        }
+    }
+
     // MARK: Trees
 
-    /// - Throws: `fileExists` for a name that is taken.
+    /// - Throws: `fileExists` for a name that is taken; `incompatible` for a tree that others change too, when the guest has
+    ///   begun to gather writes. It does so for all trees or for none, and would neither see nor spare what they write.
     func add(_ shared: SharedTree) throws(Errno) {
         let number = monitor.withLock { () -> UInt32 in
             defer { nextTree += 1 }
@@ -48,6 +63,7 @@ final class FileSystem: @unchecked Sendable {
         let tree = try Tree(number, shared)
         try monitor.withLock { () throws(Errno) in
             if trees.contains(where: { $0.shared.name == shared.name }) { throw .fileExists }
+            if negotiated.contains(.writebackCache), shared.cache != .always { throw .incompatible }
             trees.append(tree)
         }
     }
@@ -55,24 +71,25 @@ final class FileSystem: @unchecked Sendable {
     /// What the guest still has of the tree is stale from now on.
     /// - Throws: `noSuchFile` when there is no tree of this name.
     func remove(_ name: FileName) throws(Errno) {
-        try monitor.withLock { () throws(Errno) in
+        let closed = try lettingGo { () throws(Errno) in
             guard let index = trees.firstIndex(where: { $0.shared.name == name }) else { throw .noSuchFile }
             let tree = trees.remove(at: index)
             tree.isRemoved = true
             for inode in inodes.all where inode.tree === tree { inodes.drop(inode) }
-            files.close(of: tree)
-            locks.removeAll(of: tree)
+            return (files.removeAll(of: tree), locks.removeAll(of: tree), tree)
         }
+        withExtendedLifetime(closed) {}
     }
 
     /// The guest has a new driver, or none any more.
     func forgetAll() {
-        monitor.withLock {
-            locks.removeAll()
-            files.removeAll()
+        let closed = lettingGo {
+            let closed = (locks.removeAll(), files.removeAll())
             inodes.removeAll()
             negotiated = []
+            return closed
         }
+        withExtendedLifetime(closed) {}
     }
 
     // MARK: Watching the host
@@ -130,7 +147,7 @@ final class FileSystem: @unchecked Sendable {
         monitor.withLock {
             var at = inode
             while !inode.tree.isRemoved {
-                if let descriptor = inodes.cached(at) {
+                if let descriptor = inodes.cached(at) ?? at.openDescriptor {
                     base = descriptor
                     return
                 }
@@ -182,13 +199,15 @@ final class FileSystem: @unchecked Sendable {
             status.kind == inode.kind
         else { return nil }
         let descriptor = SharedDescriptor(found)
-        monitor.withLock { inodes.keep(descriptor, of: inode) }
+        lettingGo { inodes.keep(descriptor, of: inode) }
         return descriptor
     }
 
     /// What the inode is like now; without opening it where that can be spared.
     func status(of inode: Inode) throws(Errno) -> FileStatus {
-        let (descriptor, parent, name) = monitor.withLock { (inodes.cached(inode), inode.parent, inode.name) }
+        let (descriptor, parent, name) = monitor.withLock {
+            (inodes.cached(inode) ?? inode.openDescriptor, inode.parent, inode.name)
+        }
         if descriptor == nil, let parent, let name, !inode.tree.isRemoved,
             let directory = try? self.descriptor(of: parent),
             let status = try? FileCalls.status(of: name, in: directory.descriptor),
@@ -204,7 +223,7 @@ final class FileSystem: @unchecked Sendable {
     func enter(_ status: FileStatus, _ name: FileName, in parent: Inode?, _ tree: Tree) throws(Errno) -> Inode {
         guard let kind = status.kind else { throw .ioError }
         let key = parent == nil && tree.isFile ? InodeKey(singleFileOf: tree) : InodeKey(status, in: tree)
-        return try monitor.withLock { () throws(Errno) in
+        return try lettingGo { () throws(Errno) in
             guard !tree.isRemoved else { throw .stale }
             let inode: Inode
             if let known = inodes[key], known.kind == kind {
@@ -237,7 +256,7 @@ final class FileSystem: @unchecked Sendable {
     }
 
     /// Takes back what `enter` noted: the guest will not hear of it.
-    func leave(_ inode: Inode) { monitor.withLock { inodes.forget(inode, lookups: 1) } }
+    func leave(_ inode: Inode) { lettingGo { inodes.forget(inode, lookups: 1) } }
 }
 
 extension FileSystem {
@@ -251,6 +270,38 @@ extension FileSystem {
 }
 
 extension FileSystem {
+    /// The inode that the guest knows at a name which is about to be taken from it, with a descriptor: the guest may need
+    /// it for longer than the name (as a working directory, by O_PATH), and nothing else would lead to it.
+    struct Victim {
+        let inode: Inode
+        let descriptor: SharedDescriptor
+        /// It has no other name.
+        let isLast: Bool
+    }
+
+    func victim(_ name: FileName, in parent: Inode, _ directory: SharedDescriptor) -> Victim? {
+        guard let status = try? FileCalls.status(of: name, in: directory.descriptor) else { return nil }
+        let key = InodeKey(status, in: parent.tree)
+        let (known, cached) = monitor.withLock { () -> (Inode?, SharedDescriptor?) in
+            guard let inode = inodes[key], inode.kind == status.kind, inode.lookups > 0 else { return (nil, nil) }
+            return (inode, inodes.cached(inode))
+        }
+        guard let known else { return nil }
+        let isLast = known.kind == .directory || status.links <= 1
+        if let cached { return Victim(inode: known, descriptor: cached, isLast: isLast) }
+        guard let found = try? FileCalls.find(name, in: directory.descriptor),
+            let status = try? FileCalls.status(found),
+            InodeKey(status, in: parent.tree) == key
+        else { return nil }
+        return Victim(inode: known, descriptor: SharedDescriptor(found), isLast: isLast)
+    }
+
+    /// The name is gone: the descriptor is kept until the guest forgets the inode.
+    func keep(_ victim: Victim?) {
+        guard let victim else { return }
+        lettingGo { inodes.hold(victim.descriptor, of: victim.inode, pinned: victim.isLast) }
+    }
+
     /// Notes a file that has no name: its descriptor stands for it until the guest gives it one, or forgets it.
     func enterUnnamed(_ status: FileStatus, _ opened: SharedDescriptor, _ tree: Tree) throws(Errno) -> Inode {
         let key = InodeKey(status, in: tree)

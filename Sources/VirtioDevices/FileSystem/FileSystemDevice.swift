@@ -27,16 +27,29 @@ public struct FileSystemDevice: VirtioDevice, ~Copyable {
     /// Descriptors that stand for inodes at the moment (O_PATH); those of open files come on top.
     public var keptDescriptors: Int { fs.monitor.withLock { fs.inodes.openDescriptors } }
 
+    /// Bytes that were read ahead of directories.
+    public var bufferedBytes: Int {
+        let open = fs.monitor.withLock { fs.files.all }
+        return open.reduce(0) { sum, file in
+            guard case .directory(let directory) = file.member else { return sum }
+            return sum + directory.monitor.withLock { directory.bufferedBytes }
+        }
+    }
+
     /// - Parameters:
     ///   - tag: the name by which the guest mounts it, 1 to 36 bytes of UTF-8 (§5.11.4).
     ///   - sharesLocks: locks on files are taken on the host, so that guests and the host's programs see each other's. A
     ///     process of a Linux guest that waits for one can't be interrupted then, since Linux sends no INTERRUPT to a
     ///     virtio-fs device. Else the guest's kernel keeps them by itself.
+    ///   - gathersWrites: the guest may gather writes if all trees are `always` when it comes. Then no other tree can be
+    ///     added later.
     /// - Throws: `invalidArgument` for another tag.
-    public init(tag: String, limits: FileSystemLimits, sharesLocks: Bool = false) throws(Errno) {
+    public init(
+        tag: String, limits: FileSystemLimits, sharesLocks: Bool = false, gathersWrites: Bool = false
+    ) throws(Errno) {
         let bytes = Array(tag.utf8)
         guard (1...Self.tagBytes).contains(bytes.count), !bytes.contains(0) else { throw .invalidArgument }
-        self.init(bytes, FileSystem(limits, sharesLocks: sharesLocks))
+        self.init(bytes, FileSystem(limits, sharesLocks: sharesLocks, gathersWrites: gathersWrites))
     }
 
     private init(_ tag: [UInt8], _ fs: FileSystem) {
@@ -123,7 +136,8 @@ public struct FileSystemDevice: VirtioDevice, ~Copyable {
 public struct SharedTrees: Sendable {
     let fs: FileSystem
 
-    /// - Throws: `fileExists` for a name that is taken, and what statx(2) says of the root.
+    /// - Throws: `fileExists` for a name that is taken, EMEDIUMTYPE for a tree that is not `always` when the guest gathers
+    ///   writes, and what statx(2) says of the root.
     public func add(_ tree: SharedTree) throws(Errno) { try fs.add(tree) }
 
     /// Has `report` told of changes that the host makes to these inodes, by number: one at a time, each until

@@ -66,7 +66,9 @@ final class HostWatch: @unchecked Sendable {
     /// Watches these inodes of the tree, and no others.
     func watch(_ numbers: Set<UInt64>, in tree: Tree) {
         let wanted = fs.monitor.withLock {
-            fs.inodes.all.filter { $0.tree === tree && numbers.contains($0.tree.guestInode($0.key.inode)) }
+            fs.inodes.all.filter {
+                $0.tree === tree && !$0.isToldGone && numbers.contains($0.tree.guestInode($0.key.inode))
+            }
         }
         let old = monitor.withLock { watches.filter { $0.value.tree === tree } }
         for (watch, inode) in old where !wanted.contains(where: { $0 === inode }) {

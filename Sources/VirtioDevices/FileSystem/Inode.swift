@@ -57,8 +57,12 @@ final class Inode: @unchecked Sendable {
     var descriptor: SharedDescriptor?
     var cacheSlot = -1
     var wasUsed = false
+    /// What the guest has open of it, by the numbers it was given.
+    var opened: [UInt64: SharedDescriptor] = [:]
     /// A process of the guest watches it.
     var isWatched = false
+    /// The host has removed it, and whoever watches it has been told.
+    var isToldGone = false
     /// It is found by nothing but its descriptor.
     var isPinned = false
 
@@ -74,6 +78,10 @@ final class Inode: @unchecked Sendable {
         self.kind = kind
         self.tree = tree
     }
+
+    /// A descriptor that the guest has open: it leads to the inode although it has no name any more. Not of a tree that is
+    /// a single file, whose inode stands for whatever has the name now.
+    var openDescriptor: SharedDescriptor? { parent == nil ? nil : opened.first?.value }
 
     /// The guest opens the directory.
     /// - Returns: how often it has done that before since the last change.

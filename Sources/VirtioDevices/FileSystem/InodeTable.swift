@@ -16,6 +16,9 @@ struct InodeTable {
     private var free: [UInt32] = []
     private var byKey: [InodeKey: Inode] = [:]
     private var cache: DescriptorCache
+    /// Descriptors that nobody needs any more. They are closed without the monitor: the host frees a file that has no name
+    /// when its last one is closed, and that takes long if it is a big one.
+    private var released: [SharedDescriptor] = []
     private var pinned = 0
     private let pinLimit: Int
 
@@ -148,7 +151,7 @@ struct InodeTable {
     mutating func keep(_ descriptor: SharedDescriptor, of inode: Inode) {
         // It may have been forgotten meanwhile.
         guard inode.descriptor == nil, self[inode.id] === inode else { return }
-        cache.insert(descriptor, of: inode)
+        if let evicted = cache.insert(descriptor, of: inode) { released.append(evicted) }
     }
 
     /// A descriptor that is kept as long as the inode, since nothing else leads to it. Ask `canPin` before.
@@ -160,12 +163,28 @@ struct InodeTable {
 
     var canPin: Bool { pinned < pinLimit }
 
+    /// The same for what has lost its name. Those are fewer: with very many of them, some can get lost.
+    mutating func hold(_ descriptor: SharedDescriptor, of inode: Inode, pinned isPinned: Bool) {
+        guard self[inode.id] === inode, !inode.isPinned else { return }
+        guard isPinned, pinned < pinLimit / 4 else { return keep(descriptor, of: inode) }
+        if let cached = cache.remove(inode) { released.append(cached) }
+        pin(descriptor, of: inode)
+    }
+
     mutating func drop(_ inode: Inode) {
-        cache.remove(inode)
+        if let cached = cache.remove(inode) { released.append(cached) }
         guard inode.isPinned else { return }
+        if let descriptor = inode.descriptor { released.append(descriptor) }
         inode.isPinned = false
         inode.descriptor = nil
         pinned -= 1
+    }
+
+    /// To be closed by who has let go of the monitor.
+    mutating func takeReleased() -> [SharedDescriptor] {
+        if released.isEmpty { return [] }
+        defer { released = [] }
+        return released
     }
 }
 
@@ -179,27 +198,30 @@ struct DescriptorCache {
 
     var count: Int { members.count }
 
-    mutating func insert(_ descriptor: SharedDescriptor, of inode: Inode) {
-        if members.count >= capacity { evict() }
+    /// - Returns: the one that had to go.
+    mutating func insert(_ descriptor: SharedDescriptor, of inode: Inode) -> SharedDescriptor? {
+        let evicted = members.count >= capacity ? evict() : nil
         inode.descriptor = descriptor
         inode.wasUsed = true
         inode.cacheSlot = members.count
         members.append(inode)
+        return evicted
     }
 
-    mutating func remove(_ inode: Inode) {
-        guard members.indices.contains(inode.cacheSlot), members[inode.cacheSlot] === inode else { return }
+    mutating func remove(_ inode: Inode) -> SharedDescriptor? {
+        guard members.indices.contains(inode.cacheSlot), members[inode.cacheSlot] === inode else { return nil }
         let slot = inode.cacheSlot
         let last = members.removeLast()
         if last !== inode {
             members[slot] = last
             last.cacheSlot = slot
         }
-        inode.descriptor = nil
+        defer { inode.descriptor = nil }
         inode.cacheSlot = -1
+        return inode.descriptor
     }
 
-    private mutating func evict() {
+    private mutating func evict() -> SharedDescriptor? {
         // Every round takes marks away, so the second one finds somebody.
         for _ in 0..<2 * members.count {
             hand = hand + 1 < members.count ? hand + 1 : 0
@@ -216,5 +238,6 @@ struct DescriptorCache {
             }
             return remove(inode)
         }
+        return nil
     }
 }

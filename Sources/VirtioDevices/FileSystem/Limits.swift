@@ -54,6 +54,9 @@ extension Errno {
     static let readOnlyFileSystem = Errno(rawValue: EROFS)
     static let notImplemented = Errno(rawValue: ENOSYS)
     static let tooManyFiles = Errno(rawValue: ENFILE)
+    /// Of a tree and what the guest does with all of them.
+    static let incompatible = Errno(rawValue: EMEDIUMTYPE)
+    static let deadlock = Errno(rawValue: EDEADLK)
     static let noLocks = Errno(rawValue: ENOLCK)
     static let noDeviceOrAddress = Errno(rawValue: ENXIO)
     static let outOfRange = Errno(rawValue: ERANGE)

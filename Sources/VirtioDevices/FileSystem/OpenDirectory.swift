@@ -21,6 +21,8 @@ final class OpenDirectory: @unchecked Sendable {
     /// Of the next entry, as the guest names it; -1 when it is not known.
     private var offset: Int64 = 0
     private var ahead = Ahead()
+    /// Guarded by `DirectoryBuffers`, which knows of it.
+    var isNoted = false
 
     /// Attributes of entries of the buffer, from the next one on.
     private struct Ahead {
@@ -79,9 +81,34 @@ final class OpenDirectory: @unchecked Sendable {
             end = 0
             ahead.restart(at: 0, stamp: 0)
             end = try FileCalls.readDirectory(descriptor.descriptor, into: &buffer)
-            if end == 0 { return nil }
+            if end == 0 {
+                // Whoever reads on begins anew, or finds the end once more.
+                freeBuffers()
+                return nil
+            }
         }
         return try entry(at)
+    }
+
+    /// With the monitor held.
+    private func freeBuffers() {
+        buffer = []
+        ahead = Ahead()
+    }
+
+    /// Bytes that it has of the directory's list; with the monitor held.
+    var bufferedBytes: Int { buffer.count }
+
+    /// Frees what was read ahead, unless somebody reads at this moment; the next one reads it again.
+    /// - Returns: whether it was done.
+    func giveUpBuffers() -> Bool {
+        monitor.tryWithLock {
+            at = 0
+            end = 0
+            // The stream is further than the guest.
+            offset = -1
+            freeBuffers()
+        }
     }
 
     private func entry(_ at: Int) throws(Errno) -> Entry {

@@ -33,6 +33,13 @@ struct OpenFiles {
             case .directory(let directory): directory.inode
             }
         }
+
+        var descriptor: SharedDescriptor? {
+            switch self {
+            case .file(let file): file.descriptor
+            case .directory(let directory): directory.descriptor
+            }
+        }
     }
 
     private let limit: Int
@@ -48,14 +55,19 @@ struct OpenFiles {
     mutating func add(_ member: Member) throws(Errno) -> UInt64 {
         guard members.count < limit else { throw .tooManyFiles }
         defer { next += 1 }
-        members[next] = member
+        set(member, next)
         return next
     }
 
     /// Puts back what was open under a number when the state was saved.
     mutating func restore(_ member: Member, as handle: UInt64) {
-        members[handle] = member
+        set(member, handle)
         next = max(next, handle &+ 1)
+    }
+
+    private mutating func set(_ member: Member, _ handle: UInt64) {
+        members[handle] = member
+        member.inode?.opened[handle] = member.descriptor
     }
 
     func file(_ handle: UInt64) throws(Errno) -> OpenFile {
@@ -69,9 +81,16 @@ struct OpenFiles {
     }
 
     /// - Returns: what it was, so that it is closed when nobody holds a lock.
-    mutating func remove(_ handle: UInt64) -> Member? { members.removeValue(forKey: handle) }
+    mutating func remove(_ handle: UInt64) -> Member? {
+        let member = members.removeValue(forKey: handle)
+        member?.inode?.opened[handle] = nil
+        return member
+    }
 
-    mutating func close(of tree: Tree) { members = members.filter { $0.value.inode?.tree !== tree } }
+    /// - Returns: what is to be closed likewise.
+    mutating func removeAll(of tree: Tree) -> [Member] {
+        members.filter { $0.value.inode?.tree === tree }.compactMap { remove($0.key) }
+    }
 
-    mutating func removeAll() { members = [:] }
+    mutating func removeAll() -> [Member] { members.keys.compactMap { remove($0) } }
 }

@@ -103,6 +103,8 @@ extension Worker {
             try FileCalls.setMode(descriptor.descriptor, change.mode & 0o7777)
         }
         if !changes.isDisjoint(with: [.uid, .gid]) {
+            // Where the group can't execute, set-group-ID stays for those who may keep it: as for root.
+            credentials.keepSetID(true)
             try FileCalls.setOwner(
                 descriptor.descriptor, uid: changes.contains(.uid) ? change.uid : nil,
                 gid: changes.contains(.gid) ? change.gid : nil)

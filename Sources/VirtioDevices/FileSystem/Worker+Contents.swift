@@ -76,7 +76,11 @@ extension Worker {
         return .reply
     }
 
-    func allocate(_ body: inout ByteReader) throws(Errno) -> Answer {
+    /// Set-user-ID bits go as at a write(2). The request does not say whether who asks has CAP_FSETID, and the guest's kernel
+    /// leaves it to us: users have not, root has.
+    private func keepSetIDForRootOnly(_ header: RequestHeader) { credentials.keepSetID(header.uid == 0) }
+
+    func allocate(_ header: RequestHeader, _ body: inout ByteReader) throws(Errno) -> Answer {
         let handle: UInt64 = try body.number()
         let offset: UInt64 = try body.number()
         let length: UInt64 = try body.number()
@@ -86,7 +90,7 @@ extension Worker {
         }
         if try self.file(handle).isEmulated { return .reply }
         let file = try writableFile(handle)
-        // The guest's kernel has cleared what is to be cleared (file_modified).
+        keepSetIDForRootOnly(header)
         try changing(inode: file.inode) { () throws(Errno) in
             try FileCalls.allocate(file.descriptor.descriptor, mode: mode, offset: offset, length: length)
         }
@@ -99,12 +103,14 @@ extension Worker {
         let whence: UInt32 = try body.number()
         // SEEK_DATA and SEEK_HOLE; the others are the guest's own business.
         guard whence == 3 || whence == 4, let offset = Int64(exactly: offset) else { throw .invalidArgument }
+        // What the guest has gathered and not written yet would be a hole. To the guest all is data then.
+        if fs.monitor.withLock({ fs.negotiated.contains(.writebackCache) }) { throw .notImplemented }
         let found = try FileCalls.seek(file(handle).descriptor.descriptor, offset, CInt(whence))
         reply.append(found)
         return .reply
     }
 
-    func copyRange(_ body: inout ByteReader) throws(Errno) -> Answer {
+    func copyRange(_ header: RequestHeader, _ body: inout ByteReader) throws(Errno) -> Answer {
         let from: UInt64 = try body.number()
         let fromOffset: UInt64 = try body.number()
         try body.skip(8)
@@ -117,6 +123,7 @@ extension Worker {
         }
         let source = try file(from)
         let target = try writableFile(to)
+        keepSetIDForRootOnly(header)
         let count = try changing(inode: target.inode) { () throws(Errno) in
             try FileCalls.copy(
                 from: source.descriptor.descriptor, at: fromOffset, to: target.descriptor.descriptor, at: toOffset,

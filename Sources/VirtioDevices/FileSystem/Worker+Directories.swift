@@ -11,6 +11,8 @@ extension Worker {
         static let cacheDirectory: UInt32 = 8
     }
 
+    /// Bytes of one answer, whatever room the guest has for it: it is put together here.
+    private static let mostListed = 1 << 20
     /// Times that a directory was opened without having changed.
     private static let listingsBeforeCache = 2
 
@@ -69,7 +71,7 @@ extension Worker {
         let offset = Int64(bitPattern: try body.number())
         let size: UInt32 = try body.number()
         let directory = try fs.monitor.withLock { () throws(Errno) in try fs.files.directory(handle) }
-        let limit = ReplyHeader.byteCount + min(Int(size), room)
+        let limit = ReplyHeader.byteCount + min(Int(size), room, Self.mostListed)
         guard let inode = directory.inode else {
             readVirtualRoot(from: offset, limit, plus)
             return .reply
@@ -85,6 +87,7 @@ extension Worker {
                 directory.advance(over: entry)
             }
         }
+        fs.directoryBuffers.note(directory)
         return .reply
     }
 
@@ -143,5 +146,6 @@ extension Worker {
         guard let directory = directoryAhead else { return }
         let stamp = fs.changes.load(ordering: .sequentiallyConsistent)
         if !directory.lookAhead(stamp: stamp) { directoryAhead = nil }
+        fs.directoryBuffers.note(directory)
     }
 }

@@ -88,9 +88,9 @@ extension Worker {
         case .write: try write(&body)
         case .release: try release(&body)
         case .synchronize: try synchronize(&body)
-        case .allocate: try allocate(&body)
+        case .allocate: try allocate(header, &body)
         case .seek: try seek(&body)
-        case .copyRange: try copyRange(&body)
+        case .copyRange: try copyRange(header, &body)
         default: throw Errno.notImplemented
         }
     }

@@ -27,10 +27,30 @@ extension Worker {
             if emulation.place.isAt(directory, name) {
                 return try enterNew(newName, in: new.directory, fs.descriptor(of: new.directory))
             }
-            if new.isAt(directory, name) { throw .noSuchFile }
+            if new.isAt(directory, name) {
+                guard let replaced = replacedFile(new, newName) else { throw .noSuchFile }
+                append(gone: replaced)
+                return .reply
+            }
         case .modified, .attributes: break
         }
         return nil
+    }
+
+    /// The watched file that another has taken the place of: the guest is to see it go.
+    private func replacedFile(_ place: Emulation.Place, _ name: FileName) -> Inode? {
+        guard let directory = try? fs.descriptor(of: place.directory),
+            let status = try? FileCalls.status(of: name, in: directory.descriptor), status.kind != .directory
+        else { return nil }
+        let now = InodeKey(status, in: place.directory.tree)
+        return fs.monitor.withLock {
+            let replaced = fs.inodes.all.first {
+                $0.isWatched && $0.parent === place.directory && $0.name == name && $0.key != now
+                    && $0.kind != .directory
+            }
+            replaced?.lookups &+= 1
+            return replaced
+        }
     }
 
     /// What was there: the inode that the guest knows by that name, or one that stands for it.
@@ -39,7 +59,7 @@ extension Worker {
         let kind = FileKind(rawValue: emulation.change.fileKind) ?? .regular
         let inode = try fs.monitor.withLock { () throws(Errno) -> Inode in
             let known = fs.inodes.all.first { $0.parent === directory && $0.name == name && $0.kind == kind }
-            if let known {
+            if let known = emulation.file ?? known {
                 known.lookups &+= 1
                 return known
             }

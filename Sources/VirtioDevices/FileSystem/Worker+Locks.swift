@@ -78,8 +78,8 @@ extension Worker {
         let last = found.lock.length == 0 ? Int64.max : found.lock.start &+ found.lock.length &- 1
         reply.append(last)
         reply.append(UInt32(bitPattern: found.lock.kind == .read ? F_RDLCK : F_WRLCK))
-        // Of another guest, or of the host: no process of this guest has that number.
-        reply.append(UInt32(0))
+        // Of another guest, or of the host: no process of this guest has the number 0.
+        reply.append(fs.monitor.withLock { fs.locks.pid(inTheWayOf: owner, request.lock) } ?? 0)
         return .reply
     }
 
@@ -92,14 +92,20 @@ extension Worker {
             return .reply
         }
         let descriptor = request.isWhole ? file.descriptor : try lockDescriptor(owner, file)
+        if !request.isWhole, request.lock.kind != .none, fs.monitor.withLock({ fs.locks.isFullOfRanges }) {
+            throw .noLocks
+        }
         do throws(Errno) {
             try Self.take(request.lock, descriptor, isWhole: request.isWhole)
+            if !request.isWhole {
+                fs.monitor.withLock { fs.locks.note(request.lock, of: owner, pid: request.pid) }
+            }
             return .reply
         } catch .wouldBlock where waits {
             let waiter = LockTable.Waiter(
                 chain: PendingReply(unique: header.unique, head: chain.head, writable: chain.writable, queue: queue),
-                owner: request.isWhole ? nil : owner, descriptor: descriptor, tree: file.inode.tree,
-                lock: request.lock, isWhole: request.isWhole,
+                owner: request.isWhole ? nil : owner, pid: request.pid, descriptor: descriptor,
+                tree: file.inode.tree, lock: request.lock, isWhole: request.isWhole,
                 due: Clock.monotonicNanoseconds() + LockTable.firstPause, pause: LockTable.firstPause)
             try fs.monitor.withLock { () throws(Errno) in try fs.locks.wait(waiter) }
             return .later
@@ -108,7 +114,7 @@ extension Worker {
         }
     }
 
-    static func take(_ lock: RangeLock, _ descriptor: SharedDescriptor, isWhole: Bool) throws(Errno) {
+    private static func take(_ lock: RangeLock, _ descriptor: SharedDescriptor, isWhole: Bool) throws(Errno) {
         if isWhole {
             try FileCalls.setWholeLock(descriptor.descriptor, lock.kind)
         } else {
@@ -119,17 +125,38 @@ extension Worker {
     /// Tries again for those whose time has come.
     func retryLocks() {
         let now = Clock.monotonicNanoseconds()
-        for var waiter in fs.monitor.withLock({ fs.locks.takeWaiters(due: now) }) {
-            do throws(Errno) {
-                try Self.take(waiter.lock, waiter.descriptor, isWhole: waiter.isWhole)
-                late.append(LateAnswer(place: waiter.chain, error: nil))
-            } catch .wouldBlock {
-                waiter.pause = min(waiter.pause * 2, LockTable.longestPause)
-                waiter.due = now + waiter.pause
-                fs.monitor.withLock { fs.locks.putBack(waiter) }
-            } catch {
-                late.append(LateAnswer(place: waiter.chain, error: error))
+        for waiter in fs.monitor.withLock({ fs.locks.waiters(due: now) }) { retry(waiter, now) }
+    }
+
+    private func retry(_ waiter: LockTable.Waiter, _ now: UInt64) {
+        var failure: Errno?
+        do throws(Errno) { try Self.take(waiter.lock, waiter.descriptor, isWhole: waiter.isWhole) } catch {
+            failure = error
+        }
+        let unique = waiter.chain.unique
+        let ended = fs.monitor.withLock { () -> LockTable.Waiter? in
+            if failure == .wouldBlock {
+                // A lock that was given since can have closed a circle.
+                guard let owner = waiter.owner, fs.locks.wouldWaitForever(owner, waiter.lock) else {
+                    let pause = min(waiter.pause * 2, LockTable.longestPause)
+                    fs.locks.postpone(unique, to: now + pause, pause: pause)
+                    return waiter
+                }
+                failure = .deadlock
             }
+            let ended = fs.locks.endWaiting(unique)
+            if ended != nil, failure == nil, let owner = waiter.owner {
+                fs.locks.note(waiter.lock, of: owner, pid: waiter.pid)
+            }
+            return ended
+        }
+        if failure == .wouldBlock { return }
+        if ended != nil {
+            late.append(LateAnswer(place: waiter.chain, error: failure))
+        } else if failure == nil {
+            // It was interrupted meanwhile, and answered.
+            let back = RangeLock(start: waiter.lock.start, length: waiter.lock.length, kind: .none)
+            try? Self.take(back, waiter.descriptor, isWhole: waiter.isWhole)
         }
     }
 
@@ -140,8 +167,17 @@ extension Worker {
         try body.skip(16)
         let number: UInt64 = try body.number()
         let owner = LockTable.Owner(inode: header.node, number: number)
+        let (waiting, descriptor) = fs.monitor.withLock {
+            // A thread that waits gets its lock by this descriptor, and has it for as long as the owner wants.
+            fs.locks.isWaiting(owner) ? (fs.locks[owner], nil) : (nil, fs.locks.release(owner))
+        }
+        if let waiting {
+            let all = RangeLock(start: 0, length: 0, kind: .none)
+            try FileCalls.setLock(waiting.descriptor, all)
+            fs.monitor.withLock { fs.locks.note(all, of: owner, pid: 0) }
+        }
         // Its descriptor is closed here, outside of the monitor.
-        var released = fs.monitor.withLock { fs.locks.release(owner) }
+        var released = descriptor
         if released != nil, let inode = try? fs.inode(header.node) {
             try changing(inode: inode) { () throws(Errno) in released = nil }
         }

@@ -80,7 +80,7 @@ extension Worker {
 
     func forget(_ header: RequestHeader, _ body: inout ByteReader) -> Answer {
         guard let lookups = try? body.number(UInt64.self) else { return .none }
-        fs.monitor.withLock { if let inode = fs.inodes[header.node] { fs.inodes.forget(inode, lookups: lookups) } }
+        fs.lettingGo { if let inode = fs.inodes[header.node] { fs.inodes.forget(inode, lookups: lookups) } }
         return .none
     }
 
@@ -89,7 +89,7 @@ extension Worker {
         // As many as there are, whatever their number was said to be.
         for _ in 0..<count {
             guard let node = try? body.number(UInt64.self), let lookups = try? body.number(UInt64.self) else { break }
-            fs.monitor.withLock { if let inode = fs.inodes[node] { fs.inodes.forget(inode, lookups: lookups) } }
+            fs.lettingGo { if let inode = fs.inodes[node] { fs.inodes.forget(inode, lookups: lookups) } }
         }
         return .none
     }
@@ -163,9 +163,11 @@ extension Worker {
         try refuseAgent(header)
         if parent.tree.readOnly { throw .readOnlyFileSystem }
         let directory = try fs.descriptor(of: parent)
-        try changing(parent, name) { () throws(Errno) in
+        let victim = fs.victim(name, in: parent, directory)
+        try changing(inode: victim?.inode, parent, name) { () throws(Errno) in
             try FileCalls.remove(name, in: directory.descriptor, isDirectory: isDirectory)
         }
+        fs.keep(victim)
         return .reply
     }
 
@@ -188,9 +190,12 @@ extension Worker {
         if !isEmulated(header, .moved, oldParent, oldName) {
             try refuseAgent(header)
             if oldParent.tree.readOnly { throw .readOnlyFileSystem }
-            try changing(oldParent, oldName, to: newParent, newName) { () throws(Errno) in
+            let replaces = flags & (RenameFlags.noReplace | RenameFlags.exchange) == 0
+            let victim = replaces ? fs.victim(newName, in: newParent, to) : nil
+            try changing(inode: victim?.inode, oldParent, oldName, to: newParent, newName) { () throws(Errno) in
                 try FileCalls.rename(oldName, in: from.descriptor, to: newName, in: to.descriptor, flags: flags)
             }
+            fs.keep(victim)
         }
         moved(newName, in: newParent, to)
         if flags & RenameFlags.exchange != 0 { moved(oldName, in: oldParent, from) }
@@ -200,7 +205,7 @@ extension Worker {
     /// What is at the name now is known to be there.
     private func moved(_ name: FileName, in parent: Inode, _ directory: SharedDescriptor) {
         guard let status = try? FileCalls.status(of: name, in: directory.descriptor) else { return }
-        fs.monitor.withLock {
+        fs.lettingGo {
             // The host may have moved `parent` out of the directory before, and nobody was told: no loop of parents.
             if let inode = fs.inodes[InodeKey(status, in: parent.tree)], inode !== parent,
                 !fs.isAncestor(inode, of: parent)

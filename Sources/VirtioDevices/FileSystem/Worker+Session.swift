@@ -39,7 +39,9 @@ extension Worker {
             var wanted = Self.wanted
             if fs.sharesLocks { wanted.formUnion([.posixLocks, .flockLocks]) }
             // With it the guest decides size and times of files by itself: only where nobody else changes them.
-            if !fs.trees.isEmpty, fs.trees.allSatisfy({ $0.cache == .always }) { wanted.insert(.writebackCache) }
+            if fs.gathersWrites, !fs.trees.isEmpty, fs.trees.allSatisfy({ $0.cache == .always }) {
+                wanted.insert(.writebackCache)
+            }
             fs.negotiated = wanted.intersection(InitFlags(rawValue: offered))
             return fs.negotiated
         }
@@ -68,7 +70,7 @@ extension Worker {
     /// A request that is waiting is not waited for any more.
     func interrupt(_ body: inout ByteReader) -> Answer {
         guard let unique = try? body.number(UInt64.self) else { return .none }
-        if let waiter = fs.monitor.withLock({ fs.locks.interrupt(unique) }) {
+        if let waiter = fs.monitor.withLock({ fs.locks.endWaiting(unique) }) {
             late.append(LateAnswer(place: waiter.chain, error: .interrupted))
         }
         return .none
