@@ -7,7 +7,7 @@ import VMDriver
 /// its stand-in on the host: what ends the one ends the other.
 extension Supervisor {
     /// Milliseconds that those who have a process's output are given to take it before the machine ends.
-    private static let patience: UInt64 = 5000
+    static let patience: UInt64 = 5000
 
     func exec(_ caller: ControlCaller, plan: SharedDescriptor?, _ asked: AskedProcess) {
         func refuse(_ message: String) { caller.send(.failed(message: message, exitCode: 255, console: [])) }
@@ -109,7 +109,7 @@ extension Supervisor {
         loop.after(milliseconds: Self.patience) { [weak self] in self?.beDone() }
     }
 
-    private func beDone() {
+    func beDone() {
         isDone = true
         endOrLinger()
     }

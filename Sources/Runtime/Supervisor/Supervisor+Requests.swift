@@ -19,9 +19,30 @@ extension Supervisor {
         if phase >= .created && phase < .exited {
             let sent = InitSignals.translate(
                 signal, for: spec.process, rootfs: self.request.rootfs)
+            sentSignals.insert(UInt8(sent))
             agent?.send(.signal(SendSignal(process: ProcessName(id.text), signal: UInt8(sent), all: false))) { _ in }
         } else if phase < .created, [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(signal) {
             fail(RuntimeError("interrupted by \(Signals.name(of: signal))", exitCode: 128 + signal))
+        }
+    }
+
+    /// One that somebody asked for by `kill`.
+    private func send(_ signal: Int32, all: Bool, _ answer: @escaping (ControlEvent) -> Void) {
+        // To others it runs for as long as its output is not delivered. It ends when it is killed, and takes no notice of
+        // anything else.
+        if phase == .exited, record.status != .stopped {
+            answer(.done)
+            if signal == SIGKILL { giveUpOutput() }
+            return
+        }
+        guard phase >= .created, phase < .exited, let agent else {
+            return answer(.failed(message: "container not running", exitCode: 1, console: []))
+        }
+        let sent =
+            all ? signal : InitSignals.translate(signal, for: spec.process, rootfs: request.rootfs)
+        sentSignals.insert(UInt8(sent))
+        agent.send(.signal(SendSignal(process: ProcessName(id.text), signal: UInt8(sent), all: all))) { result in
+            answer(ControlEvent(agentAnswer: result))
         }
     }
 
@@ -64,18 +85,7 @@ extension Supervisor {
         case .hooksRan:
             self.request.waitsForHooks = false
             createContainerIfReady()
-        case .signal(let signal, let all):
-            guard phase >= .created, phase < .exited, let agent else {
-                return answer(.failed(message: "container not running", exitCode: 1, console: []))
-            }
-            let sent =
-                all
-                ? signal
-                : InitSignals.translate(
-                    signal, for: spec.process, rootfs: self.request.rootfs)
-            agent.send(.signal(SendSignal(process: ProcessName(id.text), signal: UInt8(sent), all: all))) { result in
-                answer(ControlEvent(agentAnswer: result))
-            }
+        case .signal(let signal, let all): send(signal, all: all, answer)
         case .freeze(let frozen): freeze(frozen, answer)
         case .update(let settings): update(settings, answer)
         case .processes: listProcesses(answer)

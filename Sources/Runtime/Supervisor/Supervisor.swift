@@ -57,6 +57,8 @@ final class Supervisor {
     var clock: ClockJumps?
     /// How the container ended, once it has.
     var exit: ProcessExit?
+    /// Those that others had sent to its init.
+    var sentSignals: Set<UInt8> = []
     /// Why the sandbox ends without its container having ended by itself.
     var failure: RuntimeError?
     /// It is being deleted.

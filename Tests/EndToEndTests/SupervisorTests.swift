@@ -1,0 +1,80 @@
+import Glibc
+import JSON
+import LinuxSys
+import Testing
+
+extension EndToEnd {
+    /// What a supervisor owes to those who ask it, when something else does not do its part: a reader, a disk, a command,
+    /// a guest.
+    @Suite struct Supervisors {
+        // MARK: Output that nobody takes
+
+        /// A container whose init has ended, and whose output is on its way to somebody who does not read.
+        private func undelivered(_ host: Host, bytes: Int) throws -> Running {
+            let bundle = try host.bundle("head -c \(bytes) /dev/zero")
+            let create = try host.start(["create", "--bundle", bundle.path, host.id])
+            create.pausesReading = true
+            #expect(try create.finish(readingToTheEnd: false).code == 0)
+            #expect(try host.command("start", host.id).code == 0)
+            let ended = try eventually(within: 60) {
+                try host.command("ps", host.id).err == "kvm-runtime: container not running\n"
+            }
+            #expect(ended)
+            return create
+        }
+
+        @Test func runsUntilItsOutputIsDelivered() throws {
+            try Host.use { host in
+                let create = try undelivered(host, bytes: 300_000)
+                #expect(try host.status() == "running")
+                let early = try host.command("delete", host.id)
+                #expect(early.code == 1)
+                #expect(early.err == "kvm-runtime: cannot delete container \(host.id) that is not stopped: running\n")
+                // One who waits for a reader may take no notice of it.
+                #expect(try host.command("kill", host.id, "TERM").code == 0)
+                #expect(try host.status() == "running")
+                create.pausesReading = false
+                #expect(try create.finish().stdout.count == 300_000)
+                #expect(eventually(within: 20) { (try? host.status()) == "stopped" })
+                #expect(try host.command("kill", host.id, "TERM").err == "kvm-runtime: container not running\n")
+                #expect(try host.command("delete", host.id).code == 0)
+            }
+        }
+
+        @Test(arguments: [["kill", "KILL"], ["kill", "--all", "KILL"], ["delete", "--force"]])
+        func canBeEndedBeforeItsOutputIsDelivered(words: [String]) throws {
+            try Host.use { host in
+                let create = try undelivered(host, bytes: 300_000)
+                let standIn = try #require(try host.processes()["stand-in"])
+                let command = words[0] == "kill" ? words.dropLast() + [host.id, "KILL"] : words + [host.id]
+                #expect(try host.start(Array(command)).finish().code == 0)
+                #expect(eventually(within: 5) { Processes.state(of: standIn) ?? "Z" == "Z" })
+                if words[0] == "kill" {
+                    #expect(try host.status() == "stopped")
+                    #expect(try host.command("delete", host.id).code == 0)
+                }
+                create.pausesReading = false
+                #expect(try create.finish().stdout.count < 300_000)
+            }
+        }
+
+        /// What a killed process had not got rid of is lost with runc too.
+        @Test func killedWriterEndsWithoutAReader() throws {
+            try Host.use { host in
+                let create = try host.start(["create", "--bundle", try host.bundle("yes").path, host.id])
+                create.pausesReading = true
+                #expect(try create.finish(readingToTheEnd: false).code == 0)
+                #expect(try host.command("start", host.id).code == 0)
+                usleep(500_000)
+                let standIn = try #require(try host.processes()["stand-in"])
+                #expect(try host.command("kill", host.id, "KILL").code == 0)
+                #expect(eventually(within: 4) { (try? host.status()) == "stopped" })
+                #expect(eventually(within: 20) { Processes.state(of: standIn) ?? "Z" == "Z" })
+                #expect(try Processes.wait(standIn) == .exited(code: 128 + SIGKILL))
+                #expect(try host.command("delete", host.id).code == 0)
+                create.pausesReading = false
+                _ = try create.finish()
+            }
+        }
+    }
+}
