@@ -76,5 +76,27 @@ extension EndToEnd {
                 _ = try create.finish()
             }
         }
+
+        // MARK: The end
+
+        /// As with runc, where the init of a deleted container is killed.
+        @Test func deletedContainerWasKilled() throws {
+            try Host.use { host in
+                let run = try host.starting(try host.bundle("echo ready; sleep 100"))
+                try run.wait(forOutput: "ready")
+                #expect(try host.command("delete", "--force", host.id).code == 0)
+                let outcome = try run.finish()
+                #expect(outcome.code == 128 + SIGKILL && outcome.err.isEmpty, "\(outcome)")
+
+                for isStarted in [true, false] {
+                    let create = try host.start(["create", "--bundle", try host.bundle("sleep 100").path, host.id])
+                    #expect(try create.finish(readingToTheEnd: false).code == 0)
+                    if isStarted { #expect(try host.command("start", host.id).code == 0) }
+                    let standIn = try #require(try host.processes()["stand-in"])
+                    #expect(try host.command("delete", "--force", host.id).code == 0)
+                    #expect(try Processes.wait(standIn) == .exited(code: 128 + SIGKILL))
+                }
+            }
+        }
     }
 }

@@ -268,7 +268,7 @@ extension Supervisor {
         guard phase != .starting else { return }
         timeline.mark(.processExited)
         phase = .exited
-        if isUnwanted { return fail(RuntimeError("deleted")) }
+        if isUnwanted { return endDeleted() }
         record.exitCode = exit.shellCode
         if stdio?.isDelivered ?? true { return outputDelivered() }
         // Who ends a process by a signal takes into account what it had not got rid of.
@@ -313,7 +313,7 @@ extension Supervisor {
     /// Ends the sandbox on request: the container's processes are killed and what they wrote is synced, if the guest is
     /// still able to.
     func destroy() {
-        guard phase >= .created, phase < .ending, let agent else { return fail(RuntimeError("deleted")) }
+        guard phase >= .created, phase < .ending, let agent else { return endDeleted() }
         // The processes have ended, and nobody is to wait for what they wrote.
         if phase == .exited, !isDone { return giveUpOutput() }
         if !request.sandbox.isEmpty || !members.isEmpty && !request.followsLauncher {
@@ -321,7 +321,7 @@ extension Supervisor {
             isUnwanted = !request.sandbox.isEmpty
             sentSignals.insert(UInt8(SIGKILL))
             agent.send(.signal(SendSignal(process: ProcessName(id.text), signal: UInt8(SIGKILL), all: true))) { _ in }
-            if isUnwanted { loop.after(milliseconds: 2000) { [unowned self] in fail(RuntimeError("deleted")) } }
+            if isUnwanted { loop.after(milliseconds: 2000) { [unowned self] in endDeleted() } }
             return
         }
         shutDown()
@@ -329,9 +329,10 @@ extension Supervisor {
 
     /// Has the guest end all processes, sync and switch itself off.
     func shutDown() {
+        markDeleted()
         phase = .ending
-        agent?.send(.shutdown) { [unowned self] _ in fail(RuntimeError("deleted")) }
-        loop.after(milliseconds: 2000) { [unowned self] in fail(RuntimeError("deleted")) }
+        agent?.send(.shutdown) { [unowned self] _ in endDeleted() }
+        loop.after(milliseconds: 2000) { [unowned self] in endDeleted() }
     }
 
     func resizeTerminal() {

@@ -17,6 +17,19 @@ extension Supervisor {
         end()
     }
 
+    /// Ends the sandbox because somebody deletes the container: to those who wait for it, it was killed.
+    func endDeleted() {
+        markDeleted()
+        end()
+    }
+
+    /// From now on that is why it ended, whatever is heard of the end first.
+    func markDeleted() {
+        guard phase < .ended, exit == nil, failure == nil else { return }
+        isDeleted = true
+        failure = RuntimeError("deleted", exitCode: 128 + SIGKILL)
+    }
+
     /// Ends the sandbox because the guest is out of order: its last words belong to the error.
     func failGuest(_ description: String) {
         var error = RuntimeError(description)
@@ -66,10 +79,7 @@ extension Supervisor {
                 unlinkat(directory.descriptor.raw, name, name == "share" ? AT_REMOVEDIR : 0)
             }
         }
-        if let failure {
-            for waiter in startWaiters { waiter(ControlEvent(failure)) }
-            launcher.send(ControlEvent(failure))
-        }
+        if let failure { tell(failure) }
         let times = (machine?.processorTimes ?? []) + [("supervisor", Processes.ownProcessorTime)]
         launcher.send(
             .timeline(
@@ -80,6 +90,14 @@ extension Supervisor {
         // The last word: whoever waits for the container finds all else done.
         standIn.exit(code)
         return code
+    }
+
+    private func tell(_ failure: RuntimeError) {
+        // The code is the container's; a command that does not get to its end fails as any other does.
+        let event = isDeleted ? ControlEvent(RuntimeError(failure.description)) : ControlEvent(failure)
+        for waiter in startWaiters { waiter(event) }
+        // Who runs it, and somebody deletes it, has an exit code and nothing to complain of.
+        if !isDeleted || record.status == .creating { launcher.send(event) }
     }
 
     func updateRecord(_ status: State.Status) {

@@ -63,6 +63,8 @@ final class Supervisor {
     var failure: RuntimeError?
     /// It is being deleted.
     var isUnwanted = false
+    /// That is why it ended.
+    var isDeleted = false
     /// Answers owed to those who asked for the start.
     var startWaiters: [(ControlEvent) -> Void] = []
     /// Those who asked for a process that has not ended, or whose output they have not taken, by its number.
