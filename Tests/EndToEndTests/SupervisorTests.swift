@@ -69,7 +69,8 @@ extension EndToEnd {
                 let standIn = try #require(try host.processes()["stand-in"])
                 #expect(try host.command("kill", host.id, "KILL").code == 0)
                 #expect(eventually(within: 4) { (try? host.status()) == "stopped" })
-                #expect(eventually(within: 20) { Processes.state(of: standIn) ?? "Z" == "Z" })
+                let hasEnded = eventually(within: 20) { Processes.state(of: standIn) ?? "Z" == "Z" }
+                try #require(hasEnded)
                 #expect(try Processes.wait(standIn) == .exited(code: 128 + SIGKILL))
                 #expect(try host.command("delete", host.id).code == 0)
                 create.pausesReading = false
@@ -96,6 +97,28 @@ extension EndToEnd {
                     #expect(try host.command("delete", "--force", host.id).code == 0)
                     #expect(try Processes.wait(standIn) == .exited(code: 128 + SIGKILL))
                 }
+            }
+        }
+
+        // MARK: Answers
+
+        /// More than a socket holds at one time.
+        @Test func manyProcessesAreListed() throws {
+            try Host.use { host in
+                let script =
+                    "exec 3<&0; i=0; while [ $i -lt 400 ]; do (read x <&3) & i=$((i+1)); done; echo ready; wait"
+                let bundle = try host.bundle(script) {
+                    $0.append("process.args", .string(String(repeating: "a", count: 900)))
+                }
+                let run = try host.starting(bundle, stdin: .pipe)
+                try run.wait(forOutput: "ready")
+                for _ in 0..<3 {
+                    let list = try host.start(["ps", host.id, "-o", "pid,args"]).finish(until: Deadline(seconds: 30))
+                    #expect(list.code == 0 && list.err.isEmpty, "\(list.code) \(list.err)")
+                    #expect(list.lines.count == 402)
+                }
+                #expect(try host.command("kill", host.id, "KILL").code == 0)
+                #expect(try run.finish().code == 128 + SIGKILL)
             }
         }
     }

@@ -32,7 +32,7 @@ extension Supervisor {
         agent.send(.update(container: id.text, settings: settings)) { answer(ControlEvent(agentAnswer: $0)) }
     }
 
-    /// Fifty processes a message: a message has a limit.
+    /// Some processes a message: a message has a limit.
     func listProcesses(_ answer: @escaping Answer) {
         guard phase >= .created, phase < .exited, let agent else {
             return answer(Self.refusal("container not running"))
@@ -45,11 +45,7 @@ extension Supervisor {
             if let entered = guestEntered {
                 answer(.value(["uptime": JSONValue((Clock.monotonicNanoseconds() - entered) / 10_000_000)]))
             }
-            var rest = entries[...]
-            while !rest.isEmpty {
-                answer(.value(.array(rest.prefix(50).map(\.json))))
-                rest = rest.dropFirst(50)
-            }
+            for part in ControlChannel.parts(entries.map(\.json)) { answer(.value(.array(part))) }
             answer(.done)
         }
     }

@@ -87,6 +87,7 @@ extension Supervisor {
                 processorTimes: Dictionary(times.map { ($0.name, $0.microseconds) }, uniquingKeysWith: max)))
         if let memoryWarning { launcher.send(.warning(memoryWarning)) }
         launcher.send(.exited(code: code))
+        launcher.outgoing.drain(milliseconds: 2000)
         // The last word: whoever waits for the container finds all else done.
         standIn.exit(code)
         return code

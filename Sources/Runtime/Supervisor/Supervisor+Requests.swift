@@ -46,7 +46,9 @@ extension Supervisor {
         }
     }
 
-    func takeLauncher() {
+    func takeLauncher(_ ready: ReadyEvents) {
+        if ready.contains(.writable) { launcher.outgoing.flush() }
+        guard ready != .writable else { return }
         switch launcher.take() {
         case .request(let request): handle(request) { [unowned self] in launcher.send($0) }
         case .nothing: break

@@ -137,7 +137,10 @@ final class Supervisor {
         standIn.events = { [unowned self] in standInEvent($0) }
         if request.debug { console.follower = { [launcher] in launcher.send(.console(line: $0)) } }
         try loop.watch(signals.raw, .readable) { [unowned self] _ in takeSignals() }
-        launcherToken = try loop.watch(launcher.channel.socket.raw, .readable) { [unowned self] _ in takeLauncher() }
+        launcherToken = try loop.watch(launcher.channel.socket.raw, .readable) { [unowned self] in takeLauncher($0) }
+        launcher.outgoing.awaitsRoom = { [unowned self] awaits in
+            if let launcherToken { try? loop.change(launcherToken, to: awaits ? [.readable, .writable] : .readable) }
+        }
         server = try ControlServer(loop: loop, directory: directory) { [unowned self] in handle($0, $1, $2) }
         if request.sandbox.isEmpty { try startMachine() } else { try joinSandbox() }
         timeline.mark(.hypervisorStarted)
