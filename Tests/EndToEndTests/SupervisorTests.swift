@@ -102,7 +102,20 @@ extension EndToEnd {
 
         // MARK: Answers
 
-        /// More than a socket holds at one time.
+        /// What a command says to a supervisor, without the command.
+        private func connect(_ host: Host, _ request: JSONValue) throws -> SharedDescriptor {
+            let directory = try FileDescriptor.directory("\(host.root)/\(host.id)")
+            let socket = SharedDescriptor(try Sockets.connect(to: "control.sock", in: directory, .packets))
+            try Sockets.send(request.bytes(), descriptors: [], over: socket.descriptor)
+            return socket
+        }
+
+        private func receive(_ socket: SharedDescriptor) throws -> JSONValue {
+            let (bytes, _) = try Sockets.receiveMessage(upTo: 1 << 17, descriptors: 0, from: socket.descriptor)
+            return try JSONValue.parse(bytes)
+        }
+
+        /// More than a socket holds at one time, and somebody who takes his time.
         @Test func manyProcessesAreListed() throws {
             try Host.use { host in
                 let script =
@@ -112,13 +125,97 @@ extension EndToEnd {
                 }
                 let run = try host.starting(bundle, stdin: .pipe)
                 try run.wait(forOutput: "ready")
-                for _ in 0..<3 {
-                    let list = try host.start(["ps", host.id, "-o", "pid,args"]).finish(until: Deadline(seconds: 30))
-                    #expect(list.code == 0 && list.err.isEmpty, "\(list.code) \(list.err)")
-                    #expect(list.lines.count == 402)
+                let socket = try connect(host, ["request": "processes"])
+                usleep(2_000_000)
+                // That it waits for ever would be seen only by who does not.
+                try socket.descriptor.setNonBlocking()
+                var count = 0
+                while true {
+                    let event = try receive(socket)
+                    if event["event"] == "done" { break }
+                    count += event["value"]?.elements.count ?? 0
+                    usleep(20_000)
                 }
+                #expect(count == 401)
+                let list = try host.start(["ps", host.id, "-o", "pid,args"]).finish(until: Deadline(seconds: 30))
+                #expect(list.code == 0 && list.err.isEmpty, "\(list.code) \(list.err)")
+                #expect(list.lines.count == 402)
                 #expect(try host.command("kill", host.id, "KILL").code == 0)
                 #expect(try run.finish().code == 128 + SIGKILL)
+            }
+        }
+
+        // MARK: A full disk
+
+        /// A file system of its own for the state, and a container whose output goes on and on.
+        private func withSmallRoot(_ body: (Host, Bundle) throws -> Void) throws {
+            try Host.use { host in
+                try File.makeDirectories(host.root, mode: 0o711)
+                _ = try once { mount("tmpfs", host.root, "tmpfs", 0, "size=200k,mode=711") }
+                defer { umount2(host.root, CInt(MNT_DETACH)) }
+                try body(host, try host.bundle("trap 'exit 0' TERM; while :; do echo x; sleep 0.05; done"))
+            }
+        }
+
+        private func fill(_ host: Host) throws {
+            let file = try FileDescriptor.open(host.root + "/filler", O_WRONLY | O_CREAT | O_APPEND, mode: 0o600)
+            let error = #expect(throws: Errno.self) {
+                while true { try file.writeAll([UInt8](repeating: 1, count: 4096)) }
+            }
+            #expect(error?.rawValue == ENOSPC)
+        }
+
+        private func end(_ host: Host, _ run: Running) throws {
+            #expect(try host.command("kill", host.id, "TERM").code == 0)
+            #expect(eventually(within: 20) { (try? host.status()) == "stopped" })
+            _ = try run.finish()
+            #expect(try host.command("delete", host.id).code == 0)
+        }
+
+        private func goesOn(_ run: Running) throws {
+            try run.look()
+            let count = run.out.count
+            try run.wait("more output", until: Deadline(seconds: 20)) { run.out.count > count }
+        }
+
+        @Test func fullDiskHasRoomForAContainersStatus() throws {
+            try withSmallRoot { host, bundle in
+                let create = try host.start(["create", "--bundle", bundle.path, host.id])
+                #expect(try create.finish(readingToTheEnd: false).code == 0)
+                try fill(host)
+                #expect(try host.command("start", host.id).code == 0)
+                #expect(try host.status() == "running")
+                for _ in 0..<3 {
+                    #expect(try host.command("pause", host.id).code == 0)
+                    #expect(try host.status() == "paused")
+                    #expect(try host.command("resume", host.id).code == 0)
+                    #expect(try host.status() == "running")
+                }
+                try goesOn(create)
+                try end(host, create)
+            }
+        }
+
+        /// Somebody has taken even that room.
+        @Test func containerOutlivesARecordThatCannotBeWritten() throws {
+            try withSmallRoot { host, bundle in
+                let create = try host.start(["create", "--bundle", bundle.path, host.id])
+                #expect(try create.finish(readingToTheEnd: false).code == 0)
+                let place = "\(host.root)/\(host.id)"
+                for name in try File.list(place) where name.hasPrefix(".") { unlink("\(place)/\(name)") }
+                try fill(host)
+                #expect(try host.command("start", host.id).code == 0)
+                try goesOn(create)
+                // What nobody could see is not the case.
+                let pause = try host.command("pause", host.id)
+                #expect(pause.code == 1 && pause.complaints.count == 1, "\(pause.err)")
+                #expect(pause.err.contains("No space left on device"), "\(pause.err)")
+                try goesOn(create)
+                unlink(host.root + "/filler")
+                #expect(eventually(within: 10) { (try? host.status()) == "running" })
+                #expect(try host.command("pause", host.id).code == 0)
+                #expect(try host.command("resume", host.id).code == 0)
+                try end(host, create)
             }
         }
     }

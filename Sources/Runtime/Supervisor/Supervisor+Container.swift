@@ -206,7 +206,11 @@ extension Supervisor {
         phase = .created
         record.processes = Dictionary(
             (machine?.processes ?? []).map { ($0.name, $0.pid) }, uniquingKeysWith: { first, _ in first })
-        updateRecord(.created)
+        // Who made it would look for it in vain.
+        if let error = updateRecord(.created) {
+            revertRecord(to: .creating)
+            return fail(RuntimeError("\(error)"))
+        }
         launcher.send(.created)
     }
 

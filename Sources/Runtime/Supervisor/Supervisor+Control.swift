@@ -1,6 +1,8 @@
 import AgentProtocol
 import JSON
 import LinuxSys
+import OCISpec
+import StateStore
 
 /// What others ask about the container, and change of it, while it runs.
 extension Supervisor {
@@ -18,10 +20,14 @@ extension Supervisor {
             return answer(Self.refusal(frozen ? "container not running" : "container not paused"))
         }
         agent.send(.freeze(container: id.text, frozen: frozen)) { [unowned self] result in
-            if case .success(.done) = result, phase < .exited {
-                updateRecord(frozen ? .paused : phase == .created ? .created : .running)
+            guard case .success(.done) = result, phase < .exited else {
+                return answer(ControlEvent(agentAnswer: result))
             }
-            answer(ControlEvent(agentAnswer: result))
+            let thawed: State.Status = phase == .created ? .created : .running
+            guard let error = updateRecord(frozen ? .paused : thawed), frozen else { return answer(.done) }
+            // Nobody would know that it is paused, and so nobody would have it go on.
+            revertRecord(to: thawed)
+            agent.send(.freeze(container: id.text, frozen: false)) { _ in answer(Self.refusal("\(error)")) }
         }
     }
 

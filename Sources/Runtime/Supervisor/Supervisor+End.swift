@@ -74,6 +74,7 @@ extension Supervisor {
         } else {
             record.exitCode = code
             updateRecord(.stopped)
+            store.releaseRoom(of: id)
             server?.close()
             for name in [VsockSocketName.toGuest, "share"] {
                 unlinkat(directory.descriptor.raw, name, name == "share" ? AT_REMOVEDIR : 0)
@@ -101,11 +102,4 @@ extension Supervisor {
         if !isDeleted || record.status == .creating { launcher.send(event) }
     }
 
-    func updateRecord(_ status: State.Status) {
-        record.status = status
-        do throws(StateError) { try store.write(record, of: id) } catch {
-            // Without state on disk nobody could find the container again.
-            fail(RuntimeError("\(error)"))
-        }
-    }
 }

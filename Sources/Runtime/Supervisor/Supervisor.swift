@@ -40,6 +40,8 @@ final class Supervisor {
     let launcher: Launcher
     var phase = Phase.booting
     var record: ContainerRecord
+    /// It says what is not on disk yet.
+    var recordRetry: EventLoop.Token?
     /// Compiled while the guest boots.
     var filter: Result<SeccompFilter?, RuntimeError>?
     /// What the guest was told to make.
@@ -133,7 +135,7 @@ final class Supervisor {
     }
 
     private func begin() throws {
-        try store.write(record, of: id)
+        try beginRecord()
         standIn.events = { [unowned self] in standInEvent($0) }
         if request.debug { console.follower = { [launcher] in launcher.send(.console(line: $0)) } }
         try loop.watch(signals.raw, .readable) { [unowned self] _ in takeSignals() }
