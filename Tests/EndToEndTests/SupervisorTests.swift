@@ -100,6 +100,23 @@ extension EndToEnd {
             }
         }
 
+        /// There is nobody left to tell of the hooks, and so there will be no container.
+        @Test func createThatIsKilledDuringItsHooksLeavesNothing() throws {
+            try Host.use { host in
+                let bundle = try host.bundle("echo never") {
+                    $0.set(
+                        "hooks", ["createRuntime": [["path": "/bin/sh", "args": ["sh", "-c", "sleep 5"]]]])
+                }
+                let create = try host.start(
+                    ["create", "--bundle", bundle.path, host.id], stdout: .closed, stderr: .closed)
+                #expect(eventually(within: 20) { (try? host.status()) == "creating" })
+                usleep(1_500_000)
+                create.kill()
+                #expect(eventually(within: 3) { (try? host.state()) == .some(nil) })
+                #expect(host.isClean(within: 10), "\(Leaks.find(root: host.root, directory: host.directory))")
+            }
+        }
+
         // MARK: Answers
 
         /// What a command says to a supervisor, without the command.

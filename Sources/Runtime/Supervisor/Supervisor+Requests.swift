@@ -56,6 +56,8 @@ extension Supervisor {
             if let launcherToken { loop.unwatch(launcherToken) }
             launcherToken = nil
             if request.followsLauncher { fail(RuntimeError("the command that ran the container has gone")) }
+            // Who runs them is to tell of their end: without them there is no container.
+            if request.waitsForHooks { fail(RuntimeError("the command that made the container has gone")) }
         }
     }
 
