@@ -235,5 +235,74 @@ extension EndToEnd {
                 try end(host, create)
             }
         }
+
+        // MARK: A guest that does not answer
+
+        /// A container whose guest stands still.
+        private func withStuckGuest(_ body: (Host, Running, pid_t) throws -> Void) throws {
+            try Host.use { host in
+                let run = try host.starting(
+                    try host.bundle("trap 'exit 0' TERM; echo ready; while :; do sleep 0.1; done"))
+                try run.wait(forOutput: "ready")
+                let qemu = try #require(try host.processes()["qemu"])
+                kill(qemu, SIGSTOP)
+                defer { kill(qemu, SIGCONT) }
+                try body(host, run, qemu)
+            }
+        }
+
+        @Test(arguments: [[], ["--all"]])
+        func killEndsAGuestThatDoesNotAnswer(options: [String]) throws {
+            try withStuckGuest { host, run, _ in
+                let kill = try host.start(["kill"] + options + [host.id, "KILL"]).finish(until: Deadline(seconds: 10))
+                #expect(kill.code == 0 && kill.err.isEmpty, "\(kill.err)")
+                #expect(try run.finish(until: Deadline(seconds: 5)).code == 128 + SIGKILL)
+            }
+        }
+
+        @Test func whoAsksAGuestThatDoesNotAnswerIsTold() throws {
+            try withStuckGuest { host, run, qemu in
+                let commands = [
+                    ["kill", host.id, "USR1"], ["events", "--stats", host.id], ["ps", host.id], ["pause", host.id],
+                    ["update", "--pids-limit", "77", host.id], ["exec", host.id, "echo", "late"],
+                ]
+                let asking = try commands.map { try host.start($0) }
+                for (command, asked) in zip(commands, asking) {
+                    let outcome = try asked.finish(until: Deadline(seconds: 40))
+                    #expect(outcome.code == (command[0] == "exec" ? 255 : 1))
+                    #expect(outcome.err == "kvm-runtime: the guest of \(host.id) does not answer\n", "\(command)")
+                    #expect(outcome.out.isEmpty)
+                }
+                kill(qemu, SIGCONT)
+                // Late answers do no harm, and what was given up is not there.
+                let exec = try host.command("exec", host.id, "echo", "in time")
+                #expect(exec.out == "in time\n", "\(exec)")
+                #expect(try host.status() == "running")
+                #expect(try host.command("pause", host.id).code == 0)
+                #expect(try host.command("resume", host.id).code == 0)
+                #expect(try host.command("ps", host.id).lines.contains { $0.contains("late") } == false)
+                #expect(try host.command("kill", host.id, "KILL").code == 0)
+                #expect(try run.finish().code == 128 + SIGKILL)
+            }
+        }
+
+        /// It can't begin before the container goes on, and its guest is not at fault.
+        @Test func execInAPausedContainerIsWaitedFor() throws {
+            try Host.use { host in
+                let run = try host.starting(
+                    try host.bundle("trap 'exit 0' TERM; echo ready; while :; do sleep 0.1; done"))
+                try run.wait(forOutput: "ready")
+                #expect(try host.command("pause", host.id).code == 0)
+                let exec = try host.start(["exec", "--ignore-paused", host.id, "echo", "at last"])
+                usleep(13_000_000)
+                try exec.look()
+                #expect(exec.isRunning)
+                #expect(try host.command("resume", host.id).code == 0)
+                let outcome = try exec.finish()
+                #expect(outcome.code == 0 && outcome.out == "at last\n", "\(outcome)")
+                #expect(try host.command("kill", host.id, "TERM").code == 0)
+                #expect(try run.finish().code == 0)
+            }
+        }
     }
 }

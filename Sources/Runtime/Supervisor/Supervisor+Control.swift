@@ -13,13 +13,16 @@ extension Supervisor {
     }
 
     func freeze(_ frozen: Bool, _ answer: @escaping Answer) {
-        guard phase >= .created, phase < .exited, let agent else {
-            return answer(Self.refusal("container not running"))
-        }
+        guard isServing, agent != nil else { return answer(Self.refusal("container not running")) }
         guard (record.status == .paused) != frozen else {
             return answer(Self.refusal(frozen ? "container not running" : "container not paused"))
         }
-        agent.send(.freeze(container: id.text, frozen: frozen)) { [unowned self] result in
+        // The agent gives a process that can't be frozen some time itself.
+        ask(.freeze(container: id.text, frozen: frozen), within: 2 * Self.guestPatience) { [unowned self] result in
+            if case .failure = result {
+                // Should it come to do it after all, then this behind it.
+                agent?.send(.freeze(container: id.text, frozen: !frozen)) { _ in }
+            }
             guard case .success(.done) = result, phase < .exited else {
                 return answer(ControlEvent(agentAnswer: result))
             }
@@ -27,23 +30,19 @@ extension Supervisor {
             guard let error = updateRecord(frozen ? .paused : thawed), frozen else { return answer(.done) }
             // Nobody would know that it is paused, and so nobody would have it go on.
             revertRecord(to: thawed)
-            agent.send(.freeze(container: id.text, frozen: false)) { _ in answer(Self.refusal("\(error)")) }
+            agent?.send(.freeze(container: id.text, frozen: false)) { _ in answer(Self.refusal("\(error)")) }
         }
     }
 
     func update(_ settings: [CgroupSetting], _ answer: @escaping Answer) {
-        guard phase >= .created, phase < .exited, let agent else {
-            return answer(Self.refusal("container not running"))
-        }
-        agent.send(.update(container: id.text, settings: settings)) { answer(ControlEvent(agentAnswer: $0)) }
+        guard isServing, agent != nil else { return answer(Self.refusal("container not running")) }
+        ask(.update(container: id.text, settings: settings)) { answer(ControlEvent(agentAnswer: $0)) }
     }
 
     /// Some processes a message: a message has a limit.
     func listProcesses(_ answer: @escaping Answer) {
-        guard phase >= .created, phase < .exited, let agent else {
-            return answer(Self.refusal("container not running"))
-        }
-        agent.send(.listProcesses(container: id.text)) { [unowned self] result in
+        guard isServing, agent != nil else { return answer(Self.refusal("container not running")) }
+        ask(.listProcesses(container: id.text)) { [unowned self] result in
             guard case .success(.processes(let entries)) = result else {
                 return answer(ControlEvent(agentAnswer: result))
             }
@@ -57,10 +56,8 @@ extension Supervisor {
     }
 
     func readCgroup(_ files: [String], _ answer: @escaping Answer) {
-        guard phase >= .created, phase < .exited, let agent else {
-            return answer(Self.refusal("container not running"))
-        }
-        agent.send(.readCgroup(container: id.text, files: files)) { result in
+        guard isServing, agent != nil else { return answer(Self.refusal("container not running")) }
+        ask(.readCgroup(container: id.text, files: files)) { result in
             guard case .success(.contents(let contents)) = result else {
                 return answer(ControlEvent(agentAnswer: result))
             }

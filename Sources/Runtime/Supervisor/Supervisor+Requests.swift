@@ -35,15 +35,15 @@ extension Supervisor {
             if signal == SIGKILL { giveUpOutput() }
             return
         }
-        guard phase >= .created, phase < .exited, let agent else {
+        guard isServing, agent != nil else {
             return answer(.failed(message: "container not running", exitCode: 1, console: []))
         }
         let sent =
             all ? signal : InitSignals.translate(signal, for: spec.process, rootfs: request.rootfs)
         sentSignals.insert(UInt8(sent))
-        agent.send(.signal(SendSignal(process: ProcessName(id.text), signal: UInt8(sent), all: all))) { result in
-            answer(ControlEvent(agentAnswer: result))
-        }
+        let message = SendSignal(process: ProcessName(id.text), signal: UInt8(sent), all: all)
+        if sent == SIGKILL { return sendKill(message, answer) }
+        ask(.signal(message)) { answer(ControlEvent(agentAnswer: $0)) }
     }
 
     func takeLauncher(_ ready: ReadyEvents) {
