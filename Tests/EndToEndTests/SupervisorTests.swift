@@ -162,6 +162,33 @@ extension EndToEnd {
             }
         }
 
+        /// Somebody who asked for a process and has none speaks of that process all the same.
+        @Test func signalsOfAFailedExecAreNotTheInits() throws {
+            try Host.use { host in
+                let run = try host.starting(
+                    try host.bundle("trap 'echo hit' TERM; echo ready; while :; do sleep 0.1; done"))
+                try run.wait(forOutput: "ready")
+                // Without the plan that belongs to it.
+                let socket = try connect(
+                    host,
+                    [
+                        "request": "exec", "ignorePaused": false, "terminal": false, "rows": 0, "columns": 0,
+                        "cgroup": [], "passed": [],
+                    ])
+                let refusal = try receive(socket)
+                #expect(refusal["message"] == "the process's plan did not arrive")
+                let signal: JSONValue = ["request": "signal", "signal": .integer(Int64(SIGTERM)), "all": false]
+                try Sockets.send(signal.bytes(), descriptors: [], over: socket.descriptor)
+                usleep(700_000)
+                try run.look()
+                #expect(!run.out.contains("hit"))
+                #expect(try host.command("kill", host.id, "TERM").code == 0)
+                try run.wait(forOutput: "hit")
+                #expect(try host.command("kill", host.id, "KILL").code == 0)
+                #expect(try run.finish().code == 128 + SIGKILL)
+            }
+        }
+
         // MARK: A full disk
 
         /// A file system of its own for the state, and a container whose output goes on and on.

@@ -9,6 +9,8 @@ final class ControlCaller {
     fileprivate let outgoing: OutgoingMessages
     /// Its process, if it asked for one.
     var process: UInt32?
+    /// It has asked for one, whatever came of it: what it says is never meant for the init.
+    var hasAsked = false
     /// Its pid; nil if it has gone already.
     var pid: pid_t? { try? Sockets.peerProcess(channel.socket.descriptor) }
     /// What the guest has of its descriptors for that process.

@@ -38,6 +38,7 @@ extension Supervisor {
         give(trees[...], to: number, caller) { [unowned self] failure in
             guard let failure else { return send(process, caller) }
             forget(number)
+            caller.process = nil
             refuse(failure)
         }
     }

@@ -64,11 +64,13 @@ extension Supervisor {
     /// Over the control socket.
     func handle(_ request: ControlRequest, _ caller: ControlCaller, _ descriptor: SharedDescriptor?) {
         switch request {
-        case .exec(let process): exec(caller, plan: descriptor, process)
+        case .exec(let process):
+            caller.hasAsked = true
+            exec(caller, plan: descriptor, process)
         case .join(let container, let cgroup): join(caller, container, cgroup, stream: descriptor)
         case .share(let tree): share(tree, for: caller)
         case .unshare(let name): unshare(name, for: caller)
-        case .signal(let signal, _) where caller.process != nil: forward(signal, to: caller)
+        case .signal(let signal, _) where caller.hasAsked: forward(signal, to: caller)
         case .resize(let rows, let columns): resize(rows, columns, of: caller)
         case .events:
             listeners.append(caller)
