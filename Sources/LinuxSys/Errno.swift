@@ -36,6 +36,8 @@ public struct Errno: Error, RawRepresentable, Hashable, Sendable, CustomStringCo
     public static let connectionReset = Errno(rawValue: ECONNRESET)
     public static let hostUnreachable = Errno(rawValue: EHOSTUNREACH)
     public static let timedOut = Errno(rawValue: ETIMEDOUT)
+    public static let noRoom = Errno(rawValue: ENOSPC)
+    public static let quotaExceeded = Errno(rawValue: EDQUOT)
     public static let crossDevice = Errno(rawValue: EXDEV)
 
     /// The kernel's words, in English whatever the locale: "No such file or directory".

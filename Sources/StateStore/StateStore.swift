@@ -20,6 +20,13 @@ public enum StateError: Error, Equatable, Sendable, CustomStringConvertible {
     }
 }
 
+extension StateError {
+    fileprivate var isForWantOfRoom: Bool {
+        guard case .io(_, _, let errno) = self else { return false }
+        return errno == .noRoom || errno == .quotaExceeded
+    }
+}
+
 /// The containers under one root directory: one directory a container, with `state.json` in it.
 public struct StateStore: Sendable {
     public let root: String
@@ -27,6 +34,7 @@ public struct StateStore: Sendable {
     static let stateFile = "state.json"
     static let specFile = "config.json"
     static let cgroupFile = "cgroup.json"
+    static let reserveFile = ".reserve"
 
     public init(root: String) { self.root = root }
 
@@ -45,8 +53,36 @@ public struct StateStore: Sendable {
         }
     }
 
+    /// On a full file system it takes the room that `reserve` has kept.
     public func write(_ record: ContainerRecord, of id: ContainerID) throws(StateError) {
-        try write(record.json.bytes(), to: Self.stateFile, of: id)
+        let bytes = record.json.bytes()
+        do throws(StateError) { try write(bytes, to: Self.stateFile, of: id) } catch {
+            guard error.isForWantOfRoom, releaseRoom(of: id) else { throw error }
+            // What the old file had is the room for the next one.
+            defer { try? reserveRoom(for: record, of: id) }
+            try write(bytes, to: Self.stateFile, of: id)
+        }
+    }
+
+    /// Keeps room for the records to come: a container that runs is not to depend on what others leave of the disk.
+    public func reserveRoom(for record: ContainerRecord, of id: ContainerID) throws(StateError) {
+        let path = directory(of: id) + "/" + Self.reserveFile
+        let size = off_t(2 * record.json.bytes().count + 4096)
+        do throws(Errno) {
+            let file = try FileDescriptor.open(path, O_WRONLY | O_CREAT | O_NOFOLLOW, mode: 0o600)
+            // It answers with an error number.
+            let error = posix_fallocate(file.raw, 0, size)
+            if error != 0 { throw Errno(rawValue: error) }
+        } catch {
+            unlink(path)
+            throw .io(path: path, doing: "keep room for", error)
+        }
+    }
+
+    /// - Returns: whether there was any.
+    @discardableResult
+    public func releaseRoom(of id: ContainerID) -> Bool {
+        unlink(directory(of: id) + "/" + Self.reserveFile) == 0
     }
 
     /// Keeps the configuration that the container was made from.

@@ -80,6 +80,24 @@ struct StateStoreTests {
         }
     }
 
+    @Test("room is kept for the records to come, and is no container's business")
+    func room() throws {
+        try inStore { store in
+            let name = try id("c1")
+            try store.claim(name)
+            #expect(!store.releaseRoom(of: name))
+            try store.write(sampleRecord(), of: name)
+            try store.reserveRoom(for: sampleRecord(), of: name)
+            let reserve = store.directory(of: name) + "/.reserve"
+            #expect(try File.read(reserve, limit: 1 << 20).count >= sampleRecord().json.bytes().count + 4096)
+            // What can be written without it is.
+            try store.write(sampleRecord(), of: name)
+            #expect(try store.record(of: name) == sampleRecord())
+            #expect(store.releaseRoom(of: name))
+            #expect(!store.releaseRoom(of: name))
+        }
+    }
+
     @Test("what is not there is missing")
     func missing() throws {
         try inStore { store in

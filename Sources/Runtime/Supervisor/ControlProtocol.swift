@@ -221,7 +221,23 @@ final class ControlChannel {
 
     init(_ socket: consuming FileDescriptor) { self.socket = SharedDescriptor(socket) }
 
-    /// Waits where the socket blocks. A peer that has gone is no error here: reading tells.
+    /// The values in groups that fit in a message each, with what is around them.
+    static func parts(_ values: [JSONValue]) -> [[JSONValue]] {
+        var parts: [[JSONValue]] = []
+        var room = 0
+        for value in values {
+            let size = value.bytes().count + 1
+            if size > room {
+                parts.append([])
+                room = longest / 2
+            }
+            parts[parts.count - 1].append(value)
+            room -= size
+        }
+        return parts
+    }
+
+    /// Waits where the socket blocks; where it doesn't, a message may be lost (`OutgoingMessages`). A peer that has gone is no error here: reading tells.
     func send(_ value: JSONValue, descriptors: [CInt] = []) {
         _ = try? Sockets.send(value.bytes(), descriptors: descriptors, over: socket.descriptor)
     }

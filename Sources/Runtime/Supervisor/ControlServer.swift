@@ -5,8 +5,12 @@ import VMDriver
 /// Somebody who is connected to a supervisor's control socket.
 final class ControlCaller {
     private let channel: ControlChannel
+    /// What it has not taken yet.
+    fileprivate let outgoing: OutgoingMessages
     /// Its process, if it asked for one.
     var process: UInt32?
+    /// It has asked for one, whatever came of it: what it says is never meant for the init.
+    var hasAsked = false
     /// Its pid; nil if it has gone already.
     var pid: pid_t? { try? Sockets.peerProcess(channel.socket.descriptor) }
     /// What the guest has of its descriptors for that process.
@@ -18,9 +22,12 @@ final class ControlCaller {
 
     var raw: CInt { channel.socket.raw }
 
-    init(_ channel: ControlChannel) { self.channel = channel }
+    init(_ channel: ControlChannel) {
+        self.channel = channel
+        outgoing = OutgoingMessages(channel.socket)
+    }
 
-    func send(_ event: ControlEvent) { channel.send(event.json) }
+    func send(_ event: ControlEvent) { outgoing.send(event.json.bytes()) }
 
     fileprivate func receive() throws -> (ControlRequest, SharedDescriptor?)? {
         guard let (value, descriptor) = try channel.receiveAll() else { return nil }
@@ -56,13 +63,18 @@ final class ControlServer {
         guard let socket = try? Sockets.accept(listener.descriptor), callers.count < Self.mostCallers else { return }
         let caller = ControlCaller(ControlChannel(socket))
         var own: EventLoop.Token = 0
-        guard let token = try? loop.watch(caller.raw, .readable, { [weak self] _ in self?.take(own) }) else { return }
+        guard let token = try? loop.watch(caller.raw, .readable, { [weak self] in self?.take(own, $0) }) else { return }
         own = token
+        caller.outgoing.awaitsRoom = { [loop] awaits in
+            try? loop.change(token, to: awaits ? [.readable, .writable] : .readable)
+        }
         callers[token] = caller
     }
 
-    private func take(_ token: EventLoop.Token) {
+    private func take(_ token: EventLoop.Token, _ ready: ReadyEvents) {
         guard let caller = callers[token] else { return }
+        if ready.contains(.writable) { caller.outgoing.flush() }
+        guard ready != .writable else { return }
         do {
             guard let (request, descriptor) = try caller.receive() else { return drop(token) }
             handler(request, caller, descriptor)

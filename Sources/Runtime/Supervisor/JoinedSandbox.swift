@@ -15,6 +15,7 @@ final class JoinedSandbox: VirtualMachine {
     let stream: SharedDescriptor
     private let owner: ContainerID
     private let channel: ControlChannel
+    private let outgoing: OutgoingMessages
     private let loop: EventLoop
     private let events: (VMEvent) -> Void
     private var token: EventLoop.Token?
@@ -32,6 +33,7 @@ final class JoinedSandbox: VirtualMachine {
         do {
             let directory = try FileDescriptor.directory(store.directory(of: owner))
             channel = ControlChannel(try Sockets.connect(to: ControlServer.name, in: directory, .packets))
+            outgoing = OutgoingMessages(channel.socket)
             let (ours, theirs) = try Sockets.pair().split()
             stream = SharedDescriptor(FileDescriptor(owning: ours))
             let other = FileDescriptor(owning: theirs)
@@ -64,7 +66,7 @@ final class JoinedSandbox: VirtualMachine {
 
     /// Gives the guest a tree, and waits until it has it.
     func give(_ tree: VMPlan.SharedTree) throws(RuntimeError) {
-        channel.send(ControlRequest.share(tree).json)
+        ask(.share(tree))
         do { _ = try Self.answer(on: channel, owner) } catch {
             throw RuntimeError("can't share \(tree.words) with the guest of \(owner): \(error)")
         }
@@ -73,10 +75,18 @@ final class JoinedSandbox: VirtualMachine {
     /// From now on the end of the guest is told.
     func watch() throws(Errno) {
         try channel.socket.descriptor.setNonBlocking()
-        token = try loop.watch(channel.socket.raw, .readable) { [weak self] _ in self?.take() }
+        token = try loop.watch(channel.socket.raw, .readable) { [weak self] in self?.take($0) }
+        outgoing.awaitsRoom = { [weak self] awaits in
+            guard let self, let token else { return }
+            try? self.loop.change(token, to: awaits ? [.readable, .writable] : .readable)
+        }
     }
 
-    private func take() {
+    private func ask(_ request: ControlRequest) { outgoing.send(request.json.bytes()) }
+
+    private func take(_ ready: ReadyEvents) {
+        if ready.contains(.writable) { outgoing.flush() }
+        guard ready != .writable else { return }
         do throws(Errno) {
             if let answer = try channel.receive() { return take(answer) }
         } catch .wouldBlock {
@@ -98,7 +108,7 @@ final class JoinedSandbox: VirtualMachine {
     func share(_ tree: VMPlan.SharedTree, done: @escaping (VMError?) -> Void) {
         guard token != nil else { return done(VMError("the guest of \(owner) has ended")) }
         giving.append((tree, done))
-        if giving.count == 1 { channel.send(ControlRequest.share(tree).json) }
+        if giving.count == 1 { ask(.share(tree)) }
     }
 
     private func take(_ answer: JSONValue) {
@@ -110,12 +120,12 @@ final class JoinedSandbox: VirtualMachine {
         default: return
         }
         giving.removeFirst()
-        if let next = giving.first { channel.send(ControlRequest.share(next.tree).json) }
+        if let next = giving.first { ask(.share(next.tree)) }
         first.done(failure)
     }
 
     // The owner of the guest takes the others back when we leave.
-    func unshare(tree: String) { channel.send(ControlRequest.unshare(tree).json) }
+    func unshare(tree: String) { ask(.unshare(tree)) }
     func watch(tree: String, inodes: [UInt64]) {}
     func fileChangeHandled() {}
 }

@@ -9,10 +9,19 @@ final class Launcher {
     }
 
     let channel: ControlChannel
+    let outgoing: OutgoingMessages
+    /// Bytes that may wait beside which lines of the console are left out: it runs hooks meanwhile, or was stopped.
+    private static let mostConsole = 64 << 10
 
-    init(channel: ControlChannel) { self.channel = channel }
+    init(channel: ControlChannel) {
+        self.channel = channel
+        outgoing = OutgoingMessages(channel.socket)
+    }
 
-    func send(_ event: ControlEvent) { channel.send(event.json) }
+    func send(_ event: ControlEvent) {
+        if case .console = event, outgoing.backlog > Self.mostConsole { return }
+        outgoing.send(event.json.bytes())
+    }
 
     func take() -> Taken {
         do {

@@ -206,7 +206,11 @@ extension Supervisor {
         phase = .created
         record.processes = Dictionary(
             (machine?.processes ?? []).map { ($0.name, $0.pid) }, uniquingKeysWith: { first, _ in first })
-        updateRecord(.created)
+        // Who made it would look for it in vain.
+        if let error = updateRecord(.created) {
+            revertRecord(to: .creating)
+            return fail(RuntimeError("\(error)"))
+        }
         launcher.send(.created)
     }
 
@@ -268,11 +272,28 @@ extension Supervisor {
         guard phase != .starting else { return }
         timeline.mark(.processExited)
         phase = .exited
-        if isUnwanted { return fail(RuntimeError("deleted")) }
+        if isUnwanted { return endDeleted() }
         record.exitCode = exit.shellCode
+        if stdio?.isDelivered ?? true { return outputDelivered() }
+        // Who ends a process by a signal takes into account what it had not got rid of.
+        guard let signal = exit.signal, sentSignals.contains(signal) else { return }
+        recordStopped()
+        loop.after(milliseconds: Self.patience) { [weak self] in
+            if self?.stdio?.isDelivered == false { self?.giveUpOutput() }
+        }
+    }
+
+    private func recordStopped() {
+        guard record.status != .stopped else { return }
         // What is removed in a moment anyway needn't be written down first.
-        if !request.removesAtExit { updateRecord(.stopped) }
-        if stdio?.isDelivered ?? true { outputDelivered() }
+        if request.removesAtExit { record.status = .stopped } else { updateRecord(.stopped) }
+    }
+
+    /// What nobody has taken so far is lost.
+    func giveUpOutput() {
+        guard phase == .exited, !isDone else { return }
+        recordStopped()
+        beDone()
     }
 
     // MARK: Stdio
@@ -285,21 +306,26 @@ extension Supervisor {
         }
     }
 
-    /// Nothing is left to wait for: the agent synced the file systems before it told of the end.
+    /// Nothing is left to wait for: the agent synced the file systems before it told of the end. Only now the container has
+    /// stopped: a process of the host would still be writing until now, and who finds it stopped may delete it.
     func outputDelivered() {
         timeline.mark(.outputDelivered)
+        recordStopped()
         endAfterExecs()
     }
 
     /// Ends the sandbox on request: the container's processes are killed and what they wrote is synced, if the guest is
     /// still able to.
     func destroy() {
-        guard phase >= .created, phase < .ending, let agent else { return fail(RuntimeError("deleted")) }
+        guard phase >= .created, phase < .ending, let agent else { return endDeleted() }
+        // The processes have ended, and nobody is to wait for what they wrote.
+        if phase == .exited, !isDone { return giveUpOutput() }
         if !request.sandbox.isEmpty || !members.isEmpty && !request.followsLauncher {
             // The guest stays for the others, this container's processes go; their end ends us.
             isUnwanted = !request.sandbox.isEmpty
+            sentSignals.insert(UInt8(SIGKILL))
             agent.send(.signal(SendSignal(process: ProcessName(id.text), signal: UInt8(SIGKILL), all: true))) { _ in }
-            if isUnwanted { loop.after(milliseconds: 2000) { [unowned self] in fail(RuntimeError("deleted")) } }
+            if isUnwanted { loop.after(milliseconds: 2000) { [unowned self] in endDeleted() } }
             return
         }
         shutDown()
@@ -307,9 +333,10 @@ extension Supervisor {
 
     /// Has the guest end all processes, sync and switch itself off.
     func shutDown() {
+        markDeleted()
         phase = .ending
-        agent?.send(.shutdown) { [unowned self] _ in fail(RuntimeError("deleted")) }
-        loop.after(milliseconds: 2000) { [unowned self] in fail(RuntimeError("deleted")) }
+        agent?.send(.shutdown) { [unowned self] _ in endDeleted() }
+        loop.after(milliseconds: 2000) { [unowned self] in endDeleted() }
     }
 
     func resizeTerminal() {

@@ -1,6 +1,8 @@
 import AgentProtocol
 import JSON
 import LinuxSys
+import OCISpec
+import StateStore
 
 /// What others ask about the container, and change of it, while it runs.
 extension Supervisor {
@@ -11,33 +13,36 @@ extension Supervisor {
     }
 
     func freeze(_ frozen: Bool, _ answer: @escaping Answer) {
-        guard phase >= .created, phase < .exited, let agent else {
-            return answer(Self.refusal("container not running"))
-        }
+        guard isServing, agent != nil else { return answer(Self.refusal("container not running")) }
         guard (record.status == .paused) != frozen else {
             return answer(Self.refusal(frozen ? "container not running" : "container not paused"))
         }
-        agent.send(.freeze(container: id.text, frozen: frozen)) { [unowned self] result in
-            if case .success(.done) = result, phase < .exited {
-                updateRecord(frozen ? .paused : phase == .created ? .created : .running)
+        // The agent gives a process that can't be frozen some time itself.
+        ask(.freeze(container: id.text, frozen: frozen), within: 2 * Self.guestPatience) { [unowned self] result in
+            if case .failure = result {
+                // Should it come to do it after all, then this behind it.
+                agent?.send(.freeze(container: id.text, frozen: !frozen)) { _ in }
             }
-            answer(ControlEvent(agentAnswer: result))
+            guard case .success(.done) = result, phase < .exited else {
+                return answer(ControlEvent(agentAnswer: result))
+            }
+            let thawed: State.Status = phase == .created ? .created : .running
+            guard let error = updateRecord(frozen ? .paused : thawed), frozen else { return answer(.done) }
+            // Nobody would know that it is paused, and so nobody would have it go on.
+            revertRecord(to: thawed)
+            agent?.send(.freeze(container: id.text, frozen: false)) { _ in answer(Self.refusal("\(error)")) }
         }
     }
 
     func update(_ settings: [CgroupSetting], _ answer: @escaping Answer) {
-        guard phase >= .created, phase < .exited, let agent else {
-            return answer(Self.refusal("container not running"))
-        }
-        agent.send(.update(container: id.text, settings: settings)) { answer(ControlEvent(agentAnswer: $0)) }
+        guard isServing, agent != nil else { return answer(Self.refusal("container not running")) }
+        ask(.update(container: id.text, settings: settings)) { answer(ControlEvent(agentAnswer: $0)) }
     }
 
-    /// Fifty processes a message: a message has a limit.
+    /// Some processes a message: a message has a limit.
     func listProcesses(_ answer: @escaping Answer) {
-        guard phase >= .created, phase < .exited, let agent else {
-            return answer(Self.refusal("container not running"))
-        }
-        agent.send(.listProcesses(container: id.text)) { [unowned self] result in
+        guard isServing, agent != nil else { return answer(Self.refusal("container not running")) }
+        ask(.listProcesses(container: id.text)) { [unowned self] result in
             guard case .success(.processes(let entries)) = result else {
                 return answer(ControlEvent(agentAnswer: result))
             }
@@ -45,20 +50,14 @@ extension Supervisor {
             if let entered = guestEntered {
                 answer(.value(["uptime": JSONValue((Clock.monotonicNanoseconds() - entered) / 10_000_000)]))
             }
-            var rest = entries[...]
-            while !rest.isEmpty {
-                answer(.value(.array(rest.prefix(50).map(\.json))))
-                rest = rest.dropFirst(50)
-            }
+            for part in ControlChannel.parts(entries.map(\.json)) { answer(.value(.array(part))) }
             answer(.done)
         }
     }
 
     func readCgroup(_ files: [String], _ answer: @escaping Answer) {
-        guard phase >= .created, phase < .exited, let agent else {
-            return answer(Self.refusal("container not running"))
-        }
-        agent.send(.readCgroup(container: id.text, files: files)) { result in
+        guard isServing, agent != nil else { return answer(Self.refusal("container not running")) }
+        ask(.readCgroup(container: id.text, files: files)) { result in
             guard case .success(.contents(let contents)) = result else {
                 return answer(ControlEvent(agentAnswer: result))
             }

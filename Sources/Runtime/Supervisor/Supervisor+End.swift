@@ -17,6 +17,19 @@ extension Supervisor {
         end()
     }
 
+    /// Ends the sandbox because somebody deletes the container: to those who wait for it, it was killed.
+    func endDeleted() {
+        markDeleted()
+        end()
+    }
+
+    /// From now on that is why it ended, whatever is heard of the end first.
+    func markDeleted() {
+        guard phase < .ended, exit == nil, failure == nil else { return }
+        isDeleted = true
+        failure = RuntimeError("deleted", exitCode: 128 + SIGKILL)
+    }
+
     /// Ends the sandbox because the guest is out of order: its last words belong to the error.
     func failGuest(_ description: String) {
         var error = RuntimeError(description)
@@ -61,15 +74,13 @@ extension Supervisor {
         } else {
             record.exitCode = code
             updateRecord(.stopped)
+            store.releaseRoom(of: id)
             server?.close()
             for name in [VsockSocketName.toGuest, "share"] {
                 unlinkat(directory.descriptor.raw, name, name == "share" ? AT_REMOVEDIR : 0)
             }
         }
-        if let failure {
-            for waiter in startWaiters { waiter(ControlEvent(failure)) }
-            launcher.send(ControlEvent(failure))
-        }
+        if let failure { tell(failure) }
         let times = (machine?.processorTimes ?? []) + [("supervisor", Processes.ownProcessorTime)]
         launcher.send(
             .timeline(
@@ -77,16 +88,18 @@ extension Supervisor {
                 processorTimes: Dictionary(times.map { ($0.name, $0.microseconds) }, uniquingKeysWith: max)))
         if let memoryWarning { launcher.send(.warning(memoryWarning)) }
         launcher.send(.exited(code: code))
+        launcher.outgoing.drain(milliseconds: 2000)
         // The last word: whoever waits for the container finds all else done.
         standIn.exit(code)
         return code
     }
 
-    func updateRecord(_ status: State.Status) {
-        record.status = status
-        do throws(StateError) { try store.write(record, of: id) } catch {
-            // Without state on disk nobody could find the container again.
-            fail(RuntimeError("\(error)"))
-        }
+    private func tell(_ failure: RuntimeError) {
+        // The code is the container's; a command that does not get to its end fails as any other does.
+        let event = isDeleted ? ControlEvent(RuntimeError(failure.description)) : ControlEvent(failure)
+        for waiter in startWaiters { waiter(event) }
+        // Who runs it, and somebody deletes it, has an exit code and nothing to complain of.
+        if !isDeleted || record.status == .creating { launcher.send(event) }
     }
+
 }

@@ -7,13 +7,11 @@ import VMDriver
 /// its stand-in on the host: what ends the one ends the other.
 extension Supervisor {
     /// Milliseconds that those who have a process's output are given to take it before the machine ends.
-    private static let patience: UInt64 = 5000
+    static let patience: UInt64 = 5000
 
     func exec(_ caller: ControlCaller, plan: SharedDescriptor?, _ asked: AskedProcess) {
         func refuse(_ message: String) { caller.send(.failed(message: message, exitCode: 255, console: [])) }
-        guard phase >= .created, phase < .exited, let agent else {
-            return refuse("cannot exec in a stopped container")
-        }
+        guard isServing, agent != nil else { return refuse("cannot exec in a stopped container") }
         if record.status == .paused, !asked.ignorePaused {
             return refuse("cannot exec in a paused container (use --ignore-paused to override)")
         }
@@ -38,16 +36,21 @@ extension Supervisor {
             passed: asked.passed.passed(streams, prefix), cgroup: asked.cgroup)
         let trees = asked.passed.trees(prefix, cache: request.volumeCache)
         give(trees[...], to: number, caller) { [unowned self] failure in
-            guard let failure else { return send(process, agent, caller) }
+            guard let failure else { return send(process, caller) }
             forget(number)
+            caller.process = nil
             refuse(failure)
         }
     }
 
-    private func send(_ process: ExecProcess, _ agent: AgentLink, _ caller: ControlCaller) {
-        agent.send(.exec(process)) { [unowned self] answer in
+    private func send(_ process: ExecProcess, _ caller: ControlCaller) {
+        let number = process.process.number
+        // In a container that stands still it does not begin before that goes on.
+        let isExcused = { [unowned self] in record.status == .paused }
+        let late = { [unowned self] (_: Result<GuestMessage, RuntimeError>) in kill(number) }
+        ask(.exec(process), isExcused: isExcused, late: late) { [unowned self] answer in
             if case .success(.created) = answer { return caller.send(.done) }
-            forget(process.process.number)
+            forget(number)
             caller.process = nil
             caller.send(ControlEvent(agentAnswer: answer))
         }
@@ -91,11 +94,15 @@ extension Supervisor {
         guard execs[number] != nil else { return }
         forget(number)
         if phase < .exited {
-            let kill = SendSignal(process: ProcessName(id.text, number), signal: UInt8(SIGKILL), all: false)
-            agent?.send(.signal(kill)) { _ in }
+            kill(number)
         } else if execs.isEmpty, waitsForExecs {
             beDone()
         }
+    }
+
+    private func kill(_ number: UInt32) {
+        let signal = SendSignal(process: ProcessName(id.text, number), signal: UInt8(SIGKILL), all: false)
+        agent?.send(.signal(signal)) { _ in }
     }
 
     func execExited(_ exit: ProcessExit) {
@@ -109,7 +116,7 @@ extension Supervisor {
         loop.after(milliseconds: Self.patience) { [weak self] in self?.beDone() }
     }
 
-    private func beDone() {
+    func beDone() {
         isDone = true
         endOrLinger()
     }

@@ -19,13 +19,36 @@ extension Supervisor {
         if phase >= .created && phase < .exited {
             let sent = InitSignals.translate(
                 signal, for: spec.process, rootfs: self.request.rootfs)
+            sentSignals.insert(UInt8(sent))
             agent?.send(.signal(SendSignal(process: ProcessName(id.text), signal: UInt8(sent), all: false))) { _ in }
         } else if phase < .created, [SIGTERM, SIGINT, SIGHUP, SIGQUIT].contains(signal) {
             fail(RuntimeError("interrupted by \(Signals.name(of: signal))", exitCode: 128 + signal))
         }
     }
 
-    func takeLauncher() {
+    /// One that somebody asked for by `kill`.
+    private func send(_ signal: Int32, all: Bool, _ answer: @escaping (ControlEvent) -> Void) {
+        // To others it runs for as long as its output is not delivered. It ends when it is killed, and takes no notice of
+        // anything else.
+        if phase == .exited, record.status != .stopped {
+            answer(.done)
+            if signal == SIGKILL { giveUpOutput() }
+            return
+        }
+        guard isServing, agent != nil else {
+            return answer(.failed(message: "container not running", exitCode: 1, console: []))
+        }
+        let sent =
+            all ? signal : InitSignals.translate(signal, for: spec.process, rootfs: request.rootfs)
+        sentSignals.insert(UInt8(sent))
+        let message = SendSignal(process: ProcessName(id.text), signal: UInt8(sent), all: all)
+        if sent == SIGKILL { return sendKill(message, answer) }
+        ask(.signal(message)) { answer(ControlEvent(agentAnswer: $0)) }
+    }
+
+    func takeLauncher(_ ready: ReadyEvents) {
+        if ready.contains(.writable) { launcher.outgoing.flush() }
+        guard ready != .writable else { return }
         switch launcher.take() {
         case .request(let request): handle(request) { [unowned self] in launcher.send($0) }
         case .nothing: break
@@ -33,17 +56,21 @@ extension Supervisor {
             if let launcherToken { loop.unwatch(launcherToken) }
             launcherToken = nil
             if request.followsLauncher { fail(RuntimeError("the command that ran the container has gone")) }
+            // Who runs them is to tell of their end: without them there is no container.
+            if request.waitsForHooks { fail(RuntimeError("the command that made the container has gone")) }
         }
     }
 
     /// Over the control socket.
     func handle(_ request: ControlRequest, _ caller: ControlCaller, _ descriptor: SharedDescriptor?) {
         switch request {
-        case .exec(let process): exec(caller, plan: descriptor, process)
+        case .exec(let process):
+            caller.hasAsked = true
+            exec(caller, plan: descriptor, process)
         case .join(let container, let cgroup): join(caller, container, cgroup, stream: descriptor)
         case .share(let tree): share(tree, for: caller)
         case .unshare(let name): unshare(name, for: caller)
-        case .signal(let signal, _) where caller.process != nil: forward(signal, to: caller)
+        case .signal(let signal, _) where caller.hasAsked: forward(signal, to: caller)
         case .resize(let rows, let columns): resize(rows, columns, of: caller)
         case .events:
             listeners.append(caller)
@@ -64,18 +91,7 @@ extension Supervisor {
         case .hooksRan:
             self.request.waitsForHooks = false
             createContainerIfReady()
-        case .signal(let signal, let all):
-            guard phase >= .created, phase < .exited, let agent else {
-                return answer(.failed(message: "container not running", exitCode: 1, console: []))
-            }
-            let sent =
-                all
-                ? signal
-                : InitSignals.translate(
-                    signal, for: spec.process, rootfs: self.request.rootfs)
-            agent.send(.signal(SendSignal(process: ProcessName(id.text), signal: UInt8(sent), all: all))) { result in
-                answer(ControlEvent(agentAnswer: result))
-            }
+        case .signal(let signal, let all): send(signal, all: all, answer)
         case .freeze(let frozen): freeze(frozen, answer)
         case .update(let settings): update(settings, answer)
         case .processes: listProcesses(answer)

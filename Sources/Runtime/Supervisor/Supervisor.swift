@@ -40,6 +40,8 @@ final class Supervisor {
     let launcher: Launcher
     var phase = Phase.booting
     var record: ContainerRecord
+    /// It says what is not on disk yet.
+    var recordRetry: EventLoop.Token?
     /// Compiled while the guest boots.
     var filter: Result<SeccompFilter?, RuntimeError>?
     /// What the guest was told to make.
@@ -57,10 +59,14 @@ final class Supervisor {
     var clock: ClockJumps?
     /// How the container ended, once it has.
     var exit: ProcessExit?
+    /// Those that others had sent to its init.
+    var sentSignals: Set<UInt8> = []
     /// Why the sandbox ends without its container having ended by itself.
     var failure: RuntimeError?
     /// It is being deleted.
     var isUnwanted = false
+    /// That is why it ended.
+    var isDeleted = false
     /// Answers owed to those who asked for the start.
     var startWaiters: [(ControlEvent) -> Void] = []
     /// Those who asked for a process that has not ended, or whose output they have not taken, by its number.
@@ -129,11 +135,14 @@ final class Supervisor {
     }
 
     private func begin() throws {
-        try store.write(record, of: id)
+        try beginRecord()
         standIn.events = { [unowned self] in standInEvent($0) }
         if request.debug { console.follower = { [launcher] in launcher.send(.console(line: $0)) } }
         try loop.watch(signals.raw, .readable) { [unowned self] _ in takeSignals() }
-        launcherToken = try loop.watch(launcher.channel.socket.raw, .readable) { [unowned self] _ in takeLauncher() }
+        launcherToken = try loop.watch(launcher.channel.socket.raw, .readable) { [unowned self] in takeLauncher($0) }
+        launcher.outgoing.awaitsRoom = { [unowned self] awaits in
+            if let launcherToken { try? loop.change(launcherToken, to: awaits ? [.readable, .writable] : .readable) }
+        }
         server = try ControlServer(loop: loop, directory: directory) { [unowned self] in handle($0, $1, $2) }
         if request.sandbox.isEmpty { try startMachine() } else { try joinSandbox() }
         timeline.mark(.hypervisorStarted)
