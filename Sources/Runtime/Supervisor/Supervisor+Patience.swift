@@ -7,7 +7,7 @@ extension Supervisor {
     /// Milliseconds, for a guest that has a processor to itself: emulated, and on a busy host, it may need some seconds.
     static let guestPatience: UInt64 = 10_000
     /// For a signal that nobody can miss: who sends it wants an end.
-    private static let killPatience: UInt64 = 3000
+    private static let killPatience: UInt64 = 6000
 
     /// - Parameters:
     ///   - isExcused: asked when time is over: the guest can't answer yet, and is given as much again.
