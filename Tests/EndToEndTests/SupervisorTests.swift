@@ -68,7 +68,7 @@ extension EndToEnd {
                 usleep(500_000)
                 let standIn = try #require(try host.processes()["stand-in"])
                 #expect(try host.command("kill", host.id, "KILL").code == 0)
-                #expect(eventually(within: 4) { (try? host.status()) == "stopped" })
+                #expect(eventually(within: 10) { (try? host.status()) == "stopped" })
                 let hasEnded = eventually(within: 20) { Processes.state(of: standIn) ?? "Z" == "Z" }
                 try #require(hasEnded)
                 #expect(try Processes.wait(standIn) == .exited(code: 128 + SIGKILL))
@@ -95,7 +95,9 @@ extension EndToEnd {
                     if isStarted { #expect(try host.command("start", host.id).code == 0) }
                     let standIn = try #require(try host.processes()["stand-in"])
                     #expect(try host.command("delete", "--force", host.id).code == 0)
-                    #expect(try Processes.wait(standIn) == .exited(code: 128 + SIGKILL))
+                    // Who removes its cgroup may come first.
+                    let code = try Processes.wait(standIn).shellCode
+                    #expect(code == 128 + SIGKILL)
                 }
             }
         }
@@ -310,25 +312,6 @@ extension EndToEnd {
                 #expect(try host.command("ps", host.id).lines.contains { $0.contains("late") } == false)
                 #expect(try host.command("kill", host.id, "KILL").code == 0)
                 #expect(try run.finish().code == 128 + SIGKILL)
-            }
-        }
-
-        /// It can't begin before the container goes on, and its guest is not at fault.
-        @Test func execInAPausedContainerIsWaitedFor() throws {
-            try Host.use { host in
-                let run = try host.starting(
-                    try host.bundle("trap 'exit 0' TERM; echo ready; while :; do sleep 0.1; done"))
-                try run.wait(forOutput: "ready")
-                #expect(try host.command("pause", host.id).code == 0)
-                let exec = try host.start(["exec", "--ignore-paused", host.id, "echo", "at last"])
-                usleep(13_000_000)
-                try exec.look()
-                #expect(exec.isRunning)
-                #expect(try host.command("resume", host.id).code == 0)
-                let outcome = try exec.finish()
-                #expect(outcome.code == 0 && outcome.out == "at last\n", "\(outcome)")
-                #expect(try host.command("kill", host.id, "TERM").code == 0)
-                #expect(try run.finish().code == 0)
             }
         }
     }

@@ -6,13 +6,13 @@ import Testing
 @testable import Runtime
 
 struct OutgoingMessagesTests {
-    private func pair() throws -> (OutgoingMessages, ours: SharedDescriptor, theirs: SharedDescriptor) {
+    private func pair() throws -> (outgoing: OutgoingMessages, ours: SharedDescriptor, theirs: SharedDescriptor) {
         let (first, second) = try Sockets.pair(.packets, nonBlocking: true).split()
         let ours = SharedDescriptor(FileDescriptor(owning: first))
         return (OutgoingMessages(ours), ours, SharedDescriptor(FileDescriptor(owning: second)))
     }
 
-    private func receive(_ socket: SharedDescriptor) throws(Errno) -> [UInt8] {
+    private func receive(_ socket: SharedDescriptor) throws -> [UInt8] {
         try Sockets.receiveMessage(upTo: ControlChannel.longest, descriptors: 0, from: socket.descriptor).0
     }
 
@@ -32,18 +32,19 @@ struct OutgoingMessagesTests {
         #expect(outgoing.backlog > 2_000_000)
         #expect(waits.last == true)
         for number in 0..<60 {
-            let got: [UInt8]
-            do throws(Errno) { got = try receive(theirs) } catch .wouldBlock {
+            var got = try? receive(theirs)
+            if got == nil {
                 try loop.turn(atMostMilliseconds: 1000)
                 got = try receive(theirs)
             }
             let isIt = got == message(number)
-            try #require(isIt, "\(number)")
+            #expect(isIt, "\(number)")
         }
         #expect(outgoing.backlog == 0)
         #expect(waits.last == false)
         outgoing.send([1])
-        #expect(try receive(theirs) == [1])
+        let last = try receive(theirs)
+        #expect(last == [1])
     }
 
     @Test("somebody who takes nothing sees an end behind what there was, and so does the sender")
@@ -54,7 +55,8 @@ struct OutgoingMessagesTests {
             #expect(outgoing.backlog <= OutgoingMessages.most)
         }
         #expect(outgoing.backlog == 0)
-        #expect(try receive(ours).isEmpty)
+        let own = try receive(ours)
+        #expect(own.isEmpty)
         var count = 0
         while try !receive(theirs).isEmpty { count += 1 }
         #expect((1..<20).contains(count))

@@ -156,6 +156,9 @@ final class ProcessStdio {
     /// The process has ended: nobody gets through to it any more.
     func stopListening() { passedRelays.stopListening() }
 
+    /// Somebody does not take the output.
+    var isStuck: Bool { relays.contains(where: \.isStuck) }
+
     func close() {
         for relay in relays { relay.stop() }
         relays = []

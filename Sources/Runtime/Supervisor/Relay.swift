@@ -59,6 +59,9 @@ final class Relay {
         sourceToken = try loop.watch(source.raw, .readable) { [weak self] _ in self?.fill() }
     }
 
+    /// The sink has not taken all that was read.
+    var isStuck: Bool { !stopped && written < buffer.count }
+
     /// Stops at once; `ended` is not called any more.
     func stop() {
         stopped = true

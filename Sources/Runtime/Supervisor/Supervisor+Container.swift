@@ -274,44 +274,13 @@ extension Supervisor {
         phase = .exited
         if isUnwanted { return endDeleted() }
         record.exitCode = exit.shellCode
-        if stdio?.isDelivered ?? true { return outputDelivered() }
+        if isOutputLost || stdio?.isDelivered ?? true { return outputDelivered() }
         // Who ends a process by a signal takes into account what it had not got rid of.
         guard let signal = exit.signal, sentSignals.contains(signal) else { return }
         recordStopped()
         loop.after(milliseconds: Self.patience) { [weak self] in
             if self?.stdio?.isDelivered == false { self?.giveUpOutput() }
         }
-    }
-
-    private func recordStopped() {
-        guard record.status != .stopped else { return }
-        // What is removed in a moment anyway needn't be written down first.
-        if request.removesAtExit { record.status = .stopped } else { updateRecord(.stopped) }
-    }
-
-    /// What nobody has taken so far is lost.
-    func giveUpOutput() {
-        guard phase == .exited, !isDone else { return }
-        recordStopped()
-        beDone()
-    }
-
-    // MARK: Stdio
-
-    func stdioEvent(_ event: ProcessStdio.Event) {
-        switch event {
-        case .firstByte: timeline.mark(.firstByte)
-        case .delivered: if phase == .exited { outputDelivered() }
-        case .failed(let error): fail(error)
-        }
-    }
-
-    /// Nothing is left to wait for: the agent synced the file systems before it told of the end. Only now the container has
-    /// stopped: a process of the host would still be writing until now, and who finds it stopped may delete it.
-    func outputDelivered() {
-        timeline.mark(.outputDelivered)
-        recordStopped()
-        endAfterExecs()
     }
 
     /// Ends the sandbox on request: the container's processes are killed and what they wrote is synced, if the guest is
@@ -337,12 +306,5 @@ extension Supervisor {
         phase = .ending
         agent?.send(.shutdown) { [unowned self] _ in endDeleted() }
         loop.after(milliseconds: 2000) { [unowned self] in endDeleted() }
-    }
-
-    func resizeTerminal() {
-        guard let size = stdio?.terminalSize, phase >= .created, phase < .exited else { return }
-        agent?.send(.resize(ResizeTerminal(process: ProcessName(id.text), rows: size.rows, columns: size.columns))) {
-            _ in
-        }
     }
 }

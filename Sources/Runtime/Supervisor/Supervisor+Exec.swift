@@ -45,10 +45,10 @@ extension Supervisor {
 
     private func send(_ process: ExecProcess, _ caller: ControlCaller) {
         let number = process.process.number
-        // In a container that stands still it does not begin before that goes on.
-        let isExcused = { [unowned self] in record.status == .paused }
         let late = { [unowned self] (_: Result<GuestMessage, RuntimeError>) in kill(number) }
-        ask(.exec(process), isExcused: isExcused, late: late) { [unowned self] answer in
+        // Where it can't begin, for the container is paused, it is for the agent to give it up, and to say so.
+        let patience = (record.status == .paused ? 2 : 1) * Self.guestPatience
+        ask(.exec(process), within: patience, late: late) { [unowned self] answer in
             if case .success(.created) = answer { return caller.send(.done) }
             forget(number)
             caller.process = nil

@@ -9,16 +9,15 @@ extension Supervisor {
     /// For a signal that nobody can miss: who sends it wants an end.
     private static let killPatience: UInt64 = 6000
 
-    /// - Parameters:
-    ///   - isExcused: asked when time is over: the guest can't answer yet, and is given as much again.
-    ///   - late: told of an answer that comes when `answer` has been told that there is none.
+    /// - Parameter late: told of an answer that comes when `answer` has been told that there is none.
     func ask(
         _ message: HostMessage, within milliseconds: UInt64 = guestPatience,
-        isExcused: @escaping () -> Bool = { false },
         late: @escaping AgentLink.Answer = { _ in }, answer: @escaping AgentLink.Answer
     ) {
         let wait = Wait(answer)
-        expire(wait, milliseconds * slowness, isExcused)
+        wait.timer = loop.after(milliseconds: milliseconds * slowness) { [unowned self] in
+            wait.end()?(.failure(silence))
+        }
         agent?.send(message) { [loop] result in
             guard let waiting = wait.end() else { return late(result) }
             if let timer = wait.timer { loop.cancel(timer) }
@@ -29,17 +28,12 @@ extension Supervisor {
     /// Kills the container's init, or all of its processes; a guest that does not do that is ended, which does.
     func sendKill(_ signal: SendSignal, _ answer: @escaping (ControlEvent) -> Void) {
         ask(.signal(signal), within: Self.killPatience) { [unowned self] result in
-            guard case .failure(silence) = result else { return answer(ControlEvent(agentAnswer: result)) }
+            guard case .failure(silence) = result else {
+                if case .success(.done) = result { awaitKilled() }
+                return answer(ControlEvent(agentAnswer: result))
+            }
             answer(.done)
             fail(RuntimeError("\(silence), and was ended", exitCode: 128 + SIGKILL))
-        }
-    }
-
-    private func expire(_ wait: Wait, _ milliseconds: UInt64, _ isExcused: @escaping () -> Bool) {
-        wait.timer = loop.after(milliseconds: milliseconds) { [weak self] in
-            guard let self else { return }
-            if isExcused() { return expire(wait, milliseconds, isExcused) }
-            wait.end()?(.failure(silence))
         }
     }
 

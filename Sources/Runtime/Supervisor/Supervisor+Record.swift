@@ -20,7 +20,10 @@ extension Supervisor {
     @discardableResult
     func updateRecord(_ status: State.Status) -> StateError? {
         record.status = status
-        do throws(StateError) { try store.write(record, of: id) } catch {
+        do throws(StateError) {
+            try store.write(record, of: id)
+            recordedStatus = status
+        } catch {
             if recordRetry == nil { launcher.send(.warning("\(error); it is tried again until it succeeds")) }
             retryRecord()
             return error
@@ -29,10 +32,10 @@ extension Supervisor {
         return nil
     }
 
-    /// Leaves it at what the record on disk says.
+    /// Takes back what could not be written.
     func revertRecord(to status: State.Status) {
         record.status = status
-        forgetRecordRetry()
+        if recordedStatus == status { forgetRecordRetry() }
     }
 
     private func retryRecord() {

@@ -40,6 +40,8 @@ final class Supervisor {
     let launcher: Launcher
     var phase = Phase.booting
     var record: ContainerRecord
+    /// What it says on disk.
+    var recordedStatus = State.Status.creating
     /// It says what is not on disk yet.
     var recordRetry: EventLoop.Token?
     /// Compiled while the guest boots.
@@ -61,6 +63,8 @@ final class Supervisor {
     var exit: ProcessExit?
     /// Those that others had sent to its init.
     var sentSignals: Set<UInt8> = []
+    /// Nobody took its output, and nobody is to.
+    var isOutputLost = false
     /// Why the sandbox ends without its container having ended by itself.
     var failure: RuntimeError?
     /// It is being deleted.
