@@ -57,6 +57,72 @@ extension EndToEnd {
             #expect(Builds() == before)
         }
 
+        /// As CVE-2024-21626: a path that begins at a descriptor which the runtime has left open leads out of the container.
+        @Test func descriptorsAreNoWayOut() throws {
+            try Host.use { host in
+                let inner = host.id + "-inner"
+                let paths = (3..<40).map { "/proc/self/fd/\($0)/../../../../init" }
+                let bundle = try host.bundle("echo ready; sleep 1000") { config in
+                    config.set("process.args", [.string(paths[10])])
+                }
+                // The image's own choice, at the number that the agent's directory once had.
+                let first = try host.run(bundle)
+                #expect(first.code == 127 || first.code == 126 || first.code == 1, "\(first)")
+                #expect(!first.err.contains("kvm-agent"), "\(first)")
+                let run = try host.starting(try host.bundle("echo ready; sleep 1000"), ["--detach"], id: inner)
+                try run.wait(forOutput: "ready")
+                defer { _ = try? host.command("delete", "--force", inner) }
+                for path in paths {
+                    let outcome = try host.command("exec", inner, path)
+                    #expect(outcome.code == 255 && !outcome.err.contains("kvm-agent"), "\(path) \(outcome)")
+                }
+            }
+        }
+
+        /// The agent's program, run by a script of the image's: it does nothing there.
+        @Test func agentsProgramIsNobodysAgent() throws {
+            try Host.use { host in
+                func bundle(_ arguments: JSONValue) throws -> Bundle {
+                    let bundle = try host.bundle {
+                        $0.set("process.args", arguments)
+                        for set in ["bounding", "effective", "permitted"] {
+                            $0.set("process.capabilities.\(set)", ["CAP_SYS_BOOT", "CAP_KILL"])
+                        }
+                    }
+                    try Files.write(bundle.rootfs + "/bin/self", "#!/proc/self/exe\n", mode: 0o755)
+                    return bundle
+                }
+                let first = try host.run(try bundle(["/bin/self"]))
+                #expect(first.code == 126 && first.out.isEmpty && !first.err.contains("kvm-agent"), "\(first)")
+                let second = try host.run(
+                    try bundle(["sh", "-c", "sleep 1000 & /bin/self; echo $?; kill -0 $! && echo lives"]))
+                #expect(second.lines.last == "lives", "\(second)")
+            }
+        }
+
+        /// What waits between clone and exec is a copy of the agent, and has nothing of its for others to take.
+        @Test func childThatWaitsHasNothing() throws {
+            try Host.use { host in
+                let bundle = try host.bundle("true") {
+                    for set in ["bounding", "effective", "permitted"] {
+                        $0.set("process.capabilities.\(set)", ["CAP_SYS_PTRACE"])
+                    }
+                }
+                let create = try host.start(["create", "--bundle", bundle.path, host.id])
+                #expect(try create.finish(readingToTheEnd: false).code == 0)
+                defer { _ = try? host.command("delete", "--force", host.id) }
+                let seen = try host.command(
+                    "exec", "--user", "0", host.id, "sh", "-c",
+                    "for fd in /proc/1/fd/*; do readlink $fd; done | sed 's/:.*//' | sort | uniq -c")
+                let lines = seen.lines.map { $0.split(separator: " ").map(String.init) }
+                // stdio, twice until exec, and the socket to the agent.
+                #expect(
+                    !lines.isEmpty && lines.allSatisfy { ["pipe", "socket", "/dev/null"].contains($0.last ?? "") },
+                    "\(seen)")
+                #expect(lines.filter { $0.last == "socket" }.allSatisfy { Int($0[0]) ?? 99 <= 7 }, "\(seen)")
+            }
+        }
+
         /// The whole host, read-only with all that is mounted below.
         @Test("with \"ro\" and with \"rro\"", arguments: ["ro", "rro"])
         func rootOfTheHost(word: String) throws {

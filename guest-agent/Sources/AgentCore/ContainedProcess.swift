@@ -87,7 +87,9 @@ final class ContainedProcess {
 
     private func handle(_ event: JailChild.Event) throws(Errno) {
         switch (event, phase) {
-        case (.forked(let pid), _): self.pid = pid
+        // Once, and by a helper that is to make another: what comes later is not to be taken for somebody else's process.
+        case (.forked(let pid), .making) where self.pid == child?.pid: self.pid = pid
+        case (.forked, _): break
         case (.terminal(let master), _): try channels.attach(terminal: master)
         case (.ready(let time), .making):
             rootfsMounted = time

@@ -3,11 +3,17 @@ import CLinux
 import LinuxSys
 
 /// Finds out which files of shared trees processes of the guest watch. The kernel tells nobody when a watch is made, but
-/// it lists them in /proc/<pid>/fdinfo; that is looked through once a second, or less often where there is so much
-/// of it that it would take more than a hundredth of the time.
+/// it lists them in /proc/<pid>/fdinfo; that is looked through once a second, or less often where there is much of it: a
+/// few milliseconds at a time, and no more than a twentieth of the time. What there is is up to the containers.
 final class WatchScanner {
-    private static let leastMilliseconds: UInt64 = 1000
-    private static let shareOfTime: UInt64 = 100
+    private static let milliseconds: UInt64 = 1000
+    /// Of one turn; longer than that nobody else is kept waiting, but by a single file or folder of /proc.
+    private static let nanosecondsOfTurn: UInt64 = 5_000_000
+    private static let shareOfTime: UInt64 = 20
+    /// Processes that may have more descriptors are passed over.
+    private static let mostDescriptors: UInt64 = 16384
+    /// Bytes of one descriptor's list.
+    private static let mostText = 128 << 10
     /// As the host takes them.
     private static let mostWatched = 1024
 
@@ -16,6 +22,11 @@ final class WatchScanner {
     private let trees: [String]
     private var device: UInt64?
     private var told: [UInt64] = []
+    /// What of this round is left: processes, and descriptors of the one that is being looked at.
+    private var processes: [String] = []
+    private var process = ""
+    private var descriptors: [String] = []
+    private var found: [UInt64] = []
     private var next: EventLoop.Token = 0
     private let tell: (WatchedFiles) -> Void
 
@@ -32,35 +43,61 @@ final class WatchScanner {
         let major = UInt64((status.st_dev >> 8) & 0xfff)
         let minor = UInt64((status.st_dev & 0xff) | ((status.st_dev >> 12) & 0xfff00))
         device = major << 20 | minor
-        schedule(after: 0)
+        schedule(milliseconds: Self.milliseconds)
     }
 
     /// Looks no more.
     func stop() { loop.cancel(next) }
 
-    private func schedule(after spent: UInt64) {
-        next = loop.after(milliseconds: max(Self.leastMilliseconds, spent * Self.shareOfTime)) { [self] in
+    private func schedule(milliseconds: UInt64) {
+        next = loop.after(milliseconds: milliseconds) { [self] in
             let began = Clock.monotonicNanoseconds()
-            scan()
-            schedule(after: (Clock.monotonicNanoseconds() - began) / 1_000_000)
+            if processes.isEmpty, descriptors.isEmpty { begin() }
+            var isOver = false
+            while !isOver, Clock.monotonicNanoseconds() - began < Self.nanosecondsOfTurn { isOver = !step() }
+            if isOver { finish() }
+            let spent = (Clock.monotonicNanoseconds() - began) / 1_000_000
+            schedule(milliseconds: max(isOver ? Self.milliseconds : 1, spent * Self.shareOfTime))
         }
     }
 
-    private func scan() {
-        var found: [UInt64] = []
-        for process in (try? File.list("/proc")) ?? [] where process.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }) {
-            // The agent itself watches nothing.
-            if process == "1" { continue }
-            for fd in (try? File.list("/proc/\(process)/fd")) ?? [] {
-                guard let target = try? File.readLink("/proc/\(process)/fd/\(fd)"),
-                    target == "anon_inode:inotify" || target == "anon_inode:[fanotify]",
-                    let text = try? File.read("/proc/\(process)/fdinfo/\(fd)", limit: 1 << 20)
-                else { continue }
-                Self.watches(in: text) { inode, device in
-                    if device == self.device, found.count < Self.mostWatched { found.append(inode) }
-                }
-            }
+    private func begin() {
+        found = []
+        // The agent itself watches nothing.
+        processes = ((try? File.list("/proc")) ?? []).filter { name in
+            name != "1" && name.utf8.allSatisfy { $0 >= 48 && $0 <= 57 }
         }
+    }
+
+    /// - Returns: whether there was something to look at.
+    private func step() -> Bool {
+        guard let descriptor = descriptors.popLast() else {
+            guard let process = processes.popLast() else { return false }
+            self.process = process
+            if Self.hasFewDescriptors(process) { descriptors = (try? File.list("/proc/\(process)/fd")) ?? [] }
+            return true
+        }
+        guard let target = try? File.readLink("/proc/\(process)/fd/\(descriptor)"),
+            target == "anon_inode:inotify" || target == "anon_inode:[fanotify]",
+            let text = try? File.readStart("/proc/\(process)/fdinfo/\(descriptor)", count: Self.mostText)
+        else { return true }
+        Self.watches(in: text) { inode, device in
+            if device == self.device, found.count < Self.mostWatched { found.append(inode) }
+        }
+        return true
+    }
+
+    /// By the size of its table (`FDSize`).
+    private static func hasFewDescriptors(_ process: String) -> Bool {
+        guard let text = try? File.readStart("/proc/\(process)/status", count: 4096) else { return false }
+        for line in text.split(separator: UInt8(ascii: "\n")) where line.starts(with: "FDSize:".utf8) {
+            let digits = line.dropFirst(7).filter { (48...57).contains($0) }.prefix(10)
+            return digits.reduce(UInt64(0)) { $0 * 10 + UInt64($1 - 48) } <= mostDescriptors
+        }
+        return false
+    }
+
+    private func finish() {
         let inodes = Self.sorted(found)
         guard inodes != told else { return }
         told = inodes

@@ -99,7 +99,8 @@ enum World {
     private static func raiseLimits() {
         let unlimited = rlim_t.max
         let limits: [(__rlimit_resource, rlim_t, rlim_t)] = [
-            (RLIMIT_NOFILE, 1024, 1_048_576), (__RLIMIT_NPROC, unlimited, unlimited), (RLIMIT_CORE, 0, unlimited),
+            // The agent's own; a container's soft one is set by the child (room_set_limits).
+            (RLIMIT_NOFILE, 65536, 1_048_576), (__RLIMIT_NPROC, unlimited, unlimited), (RLIMIT_CORE, 0, unlimited),
             (__RLIMIT_MEMLOCK, 8 << 20, unlimited),
         ]
         for (resource, soft, hard) in limits {

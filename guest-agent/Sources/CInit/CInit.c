@@ -10,10 +10,14 @@
 // The Swift runtime's own start-up reads /proc/self/exe and dies without it. Entries of .preinit_array run before
 // every constructor, so that the first process of the guest needs no help from the kernel's command line.
 static void mount_proc(void) {
-    if (getpid() != 1) return;
+    // Whose image has a script for /proc/self/exe gets to run us; there we are nobody's agent.
+    if (getpid() != 1) _exit(126);
     mkdir("/proc", 0555);
-    // A failure shows at the next step, in the agent's words.
-    if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) return;
+    // A failure shows at the next step.
+    (void)!mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+    // The first pid namespace has a number that is always the same (PROC_PID_INIT_INO); a container's init is 1 as well.
+    struct stat namespace;
+    if (stat("/proc/self/ns/pid", &namespace) < 0 || namespace.st_ino != 0xEFFFFFFCu) _exit(126);
 }
 
 __attribute__((section(".preinit_array"), used)) static void (*const before_all)(void) = mount_proc;

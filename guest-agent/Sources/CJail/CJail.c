@@ -181,6 +181,11 @@ _Noreturn void room_become_program(const struct cjail_plan *plan, int sync, stru
     uint32_t step = 0, index = 0;
 
     sync = pass_descriptors(plan, sync);
+    // Really closed, and not at exec: while that looks for the program, a path through /proc/self/fd would lead out of the
+    // container by any directory that is still open.
+    unsigned first_other = 3u + (unsigned)plan->passed_count;
+    if ((unsigned)sync > first_other) syscall(SYS_close_range, first_other, (unsigned)sync - 1, 0u);
+    syscall(SYS_close_range, (unsigned)sync + 1, ~0u, 0u);
     if (reopen_null(plan) < 0) room_fail_step(sync, CJAIL_STEP_STDIO, 0);
     umask(plan->has_umask ? plan->umask : 022);
     room_set_home(plan);
@@ -192,8 +197,8 @@ _Noreturn void room_become_program(const struct cjail_plan *plan, int sync, stru
 
     report->kind = CJAIL_READY;
     if (room_report(sync, report, -1) < 0 || wait_for_start(sync) < 0) room_fail_step(sync, CJAIL_STEP_SYNC, 0);
-    // Nothing of the agent's may be left open in the container, whoever forgot a flag.
-    syscall(SYS_close_range, 3u + (unsigned)plan->passed_count, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
+    // Nothing of ours may be left open in the container, whoever forgot a flag.
+    syscall(SYS_close_range, first_other, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
     if (plan->no_new_privileges && room_load_filter(plan) < 0) room_fail_step(sync, CJAIL_STEP_SECCOMP, 0);
     if (room_run_hooks(plan, &index) < 0) room_fail_step(sync, CJAIL_STEP_HOOK, index);
     execve(program, plan->arguments, plan->environment);
@@ -220,12 +225,16 @@ _Noreturn void room_run_child(const struct cjail_plan *plan, int sync) {
     setsid();
     sync = room_move_from_stdio(sync);
     room_open_passed(plan, sync);
-    // Every descriptor of the agent is closed on exec anyhow; none is to be left open while the image is touched.
+    // Every descriptor of the agent is closed on exec anyhow; none is to be left open while the image is touched, nor for a
+    // process of the container to take.
+    room_close_others(plan, -1, sync);
     if (plan->namespaces & CLONE_NEWCGROUP && unshare(CLONE_NEWCGROUP) < 0) room_fail_step(sync, CJAIL_STEP_NAMESPACES, 0);
 
     // Of a helper's child it has been set.
     if (!plan->join_count && !room_has_user_namespace(plan)) room_set_oom_score(plan, sync);
     if (plan->namespaces & CLONE_NEWTIME) enter_time(plan, sync);
+    // It is a copy of the agent, with what the agent knows of others.
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 
     int root = room_attach_rootfs(plan);
     if (root < 0) room_fail_step(sync, CJAIL_STEP_ROOTFS, 0);
@@ -250,6 +259,7 @@ _Noreturn void room_run_child(const struct cjail_plan *plan, int sync) {
         if (room_set_attributes(root, 0, &readonly) < 0) room_fail_step(sync, CJAIL_STEP_ROOTFS, 0);
     }
     if (enter_root(plan, root) < 0) room_fail_step(sync, CJAIL_STEP_PIVOT, 0);
+    close(root);
     room_become_program(plan, sync, &report);
 }
 

@@ -19,10 +19,9 @@ static int join(int init, uint64_t namespaces) {
     return 0;
 }
 
-// Processes of the container will see this one: it must not hold what is the agent's.
-static void close_others(const struct cjail_plan *plan, int init, int sync) {
-    enum { OTHERS = 6, MOST = OTHERS + 16 + CJAIL_MOST_PASSED };
-    int keep[MOST] = {sync, init, plan->cgroup, plan->stdio[0], plan->stdio[1], plan->stdio[2]};
+void room_close_others(const struct cjail_plan *plan, int init, int sync) {
+    enum { OTHERS = 5, MOST = OTHERS + 16 + CJAIL_MOST_PASSED };
+    int keep[MOST] = {sync, init, plan->stdio[0], plan->stdio[1], plan->stdio[2]};
     size_t count = OTHERS;
     for (size_t i = 0; i < plan->passed_count && count < MOST; i++) keep[count++] = plan->passed[i].fd;
     for (size_t i = 0; i < plan->join_count && count < MOST; i++) keep[count++] = plan->joins[i].init;
@@ -88,7 +87,7 @@ _Noreturn void room_join(const struct cjail_plan *plan, int init, int sync) {
     umask(0);
     sync = room_move_from_stdio(sync);
     room_open_passed(plan, sync);
-    close_others(plan, init, sync);
+    room_close_others(plan, init, sync);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     room_set_oom_score(plan, sync);
     room_set_affinity(plan, sync, 0);
@@ -102,7 +101,9 @@ _Noreturn void room_join(const struct cjail_plan *plan, int init, int sync) {
     syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
     if (room_has_user_namespace(plan)) room_give_stdio(plan);
     if (join(init, plan->namespaces) < 0) room_fail_step(sync, CJAIL_STEP_JOIN, 0);
+    close(init);
     if (root >= 0 && (fchdir(root) < 0 || chroot(".") < 0)) room_fail_step(sync, CJAIL_STEP_ROOTFS, 0);
+    room_close(root);
     if (room_has_user_namespace(plan)) room_become_inner_root(sync);
     if (chdir("/") < 0) room_fail_step(sync, CJAIL_STEP_ROOTFS, 0);
 
@@ -120,7 +121,7 @@ _Noreturn void room_spawn_joined(const struct cjail_plan *plan, int sync) {
         room_give_stdio(plan);
         if (room_make_nodes(plan) < 0) room_fail_step(sync, CJAIL_STEP_NAMESPACES, 0);
     }
-    close_others(plan, -1, sync);
+    room_close_others(plan, -1, sync);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     for (size_t i = 0; i < plan->join_count; i++) {
         if (join(plan->joins[i].init, plan->joins[i].namespaces) < 0) room_fail_step(sync, CJAIL_STEP_JOIN, (uint32_t)i);
@@ -128,6 +129,11 @@ _Noreturn void room_spawn_joined(const struct cjail_plan *plan, int sync) {
     }
     // The cgroup namespace is taken later: its root is the cgroup that the process is in at that moment.
     hand_over(plan, sync, plan->namespaces & ~(uint64_t)ROOM_TAKEN_LATER);
-    if (room_has_user_namespace(plan)) room_become_inner_root(sync);
+    if (room_has_user_namespace(plan)) {
+        room_become_inner_root(sync);
+        // Who changes its user is not dumpable any more, and its own /proc files belong to the guest's root; of those it has
+        // yet to write some.
+        prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    }
     room_run_child(plan, sync);
 }

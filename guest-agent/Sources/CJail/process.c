@@ -8,7 +8,15 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+// Programs that go by select(2), or close all that they may have, count on the kernel's own soft limit.
+enum { SOFT_FILES = 1024 };
+
 int room_set_limits(const struct cjail_plan *plan, uint32_t *failed) {
+    struct rlimit files;
+    *failed = 0;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0) return -1;
+    if (files.rlim_cur > SOFT_FILES) files.rlim_cur = SOFT_FILES;
+    if (setrlimit(RLIMIT_NOFILE, &files) < 0) return -1;
     for (size_t i = 0; i < plan->limit_count; i++) {
         const struct cjail_limit *limit = &plan->limits[i];
         struct rlimit value = {.rlim_cur = limit->soft, .rlim_max = limit->hard};

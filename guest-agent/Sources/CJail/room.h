@@ -102,6 +102,9 @@ _Noreturn void room_join(const struct cjail_plan *plan, int init, int sync);
 // A helper's way of cjail_spawn: joins what is to be joined, makes the child as its sibling, and leaves.
 _Noreturn void room_spawn_joined(const struct cjail_plan *plan, int sync);
 
+// Processes of the container will see this one: it holds nothing of the agent's from now on but what the plan names.
+void room_close_others(const struct cjail_plan *plan, int init, int sync);
+
 // user.c
 int room_has_user_namespace(const struct cjail_plan *plan);
 // Of the child `pid`, which waits for it. *failed says which map.

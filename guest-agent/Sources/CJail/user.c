@@ -1,7 +1,5 @@
 #include "room.h"
 
-#include <sys/prctl.h>
-
 // A user namespace: its root may do in the container's other namespaces what root of the guest may do in the guest's, and
 // nothing outside of them. What has to be done outside is done before, by the helper.
 
@@ -28,8 +26,6 @@ void room_become_inner_root(int sync) {
     if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0) {
         room_fail_step(sync, CJAIL_STEP_ID_MAPS, 2);
     }
-    // Who changes its user is not dumpable any more, and its own /proc files belong to the guest's root.
-    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
 
 void room_give_stdio(const struct cjail_plan *plan) {
