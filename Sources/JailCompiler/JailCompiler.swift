@@ -52,7 +52,7 @@ extension JailPlan {
 
         if namespaces & NamespaceFlag.network != 0 { operations.append(.loopback) }
         var mounts = MountCompiler(place)
-        for (index, mount) in spec.mounts.enumerated() { try mounts.add(mount, index: index) }
+        for (index, mount) in spec.guestMounts { try mounts.add(mount, index: index) }
         operations += mounts.operations
         JailDisk.insert(place.disks, into: &operations)
         // A /dev that was bind-mounted is the caller's, with everything in it.

@@ -65,7 +65,8 @@ extension JailPlan {
         if !program.utf8.contains(UInt8(ascii: "/")) {
             message = "executable file not found in $PATH"
         } else if error == .accessDenied || error == .isDirectory {
-            message = error.words
+            // A directory is nothing that may be executed, in the words that callers know.
+            message = Errno.accessDenied.words
         } else {
             message = "stat \(program): \(error.words)"
         }

@@ -64,6 +64,8 @@ extension Mount {
         type == "bind" || type == "rbind" || options.contains("bind") || options.contains("rbind")
     }
 
+    var isCgroup: Bool { !isBind && (type == "cgroup" || type == "cgroup2") }
+
     /// Whether it is an overlay of directories of the host.
     public var isOverlay: Bool { !isBind && type == "overlay" }
 
@@ -74,6 +76,31 @@ extension Mount {
             parsed.setFlags.insert(type == "rbind" ? [.bind, .recursive] : .bind)
         }
         return parsed
+    }
+}
+
+extension Spec {
+    /// Binds of the host's cgroups into a mount of cgroups, by their index in `mounts`: how podman gives systemd its own on
+    /// hosts with v1. The guest's cgroups, which are v2, have no such place.
+    public var cgroupBinds: Set<Int> {
+        let places = mounts.filter(\.isCgroup).map { $0.containerPath + "/" }
+        return Set(
+            mounts.indices.filter { index in
+                let mount = mounts[index]
+                return mount.isBind && mount.source.hasPrefix("/sys/fs/cgroup/")
+                    && places.contains { mount.containerPath.hasPrefix($0) }
+            })
+    }
+
+    /// `mounts` without those, by their indices; where one of them is writable, so are the guest's cgroups.
+    public var guestMounts: [(index: Int, mount: Mount)] {
+        let binds = cgroupBinds
+        let isWritable = binds.contains { !mounts[$0].parsedOptions.setFlags.contains(.readOnly) }
+        return mounts.indices.filter { !binds.contains($0) }.map { index in
+            var mount = mounts[index]
+            if isWritable, mount.isCgroup { mount.options.append("rw") }
+            return (index, mount)
+        }
     }
 }
 

@@ -14,6 +14,12 @@ extension Linux.Resources {
         public var throttleReadIOPSDevice: [ThrottleDevice]
         public var throttleWriteIOPSDevice: [ThrottleDevice]
 
+        /// Nothing is asked for; Docker has a weight of 0 then.
+        public var saysNothing: Bool {
+            (weight ?? 0) == 0 && (leafWeight ?? 0) == 0 && weightDevice.isEmpty && throttleReadBpsDevice.isEmpty
+                && throttleWriteBpsDevice.isEmpty && throttleReadIOPSDevice.isEmpty && throttleWriteIOPSDevice.isEmpty
+        }
+
         public init(decoding cursor: JSONCursor) throws(JSONFieldError) {
             let fields = try cursor.object()
             weight = try fields["weight"].optionalInt()

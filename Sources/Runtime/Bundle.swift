@@ -90,7 +90,7 @@ extension Spec {
     /// The sources of the bind mounts on the host, by their index in `mounts`. A relative source is relative to the
     /// bundle.
     func bindSources(bundle: String) -> [(mount: Int, source: String)] {
-        mounts.enumerated().filter(\.element.isBind).map { index, mount in
+        guestMounts.filter(\.mount.isBind).map { index, mount in
             (index, mount.source.hasPrefix("/") ? mount.source : bundle + "/" + mount.source)
         }
     }

@@ -34,6 +34,25 @@ extension EndToEnd {
             }
         }
 
+        @Test func inAnothersNamespaces() throws {
+            try DockerPlace.use { place in
+                let run = ["run", "--runtime", "kvm"]
+                let owner = try place.docker(
+                    run + [
+                        "-d", "--name", "owner", "--network", "none", "--ipc", "shareable", Clients.image, "sleep",
+                        "1000",
+                    ])
+                #expect(owner.code == 0, "\(owner)")
+                let member = try place.docker(
+                    run + [
+                        "--rm", "--network", "container:owner", "--pid", "container:owner", "--ipc", "container:owner",
+                        Clients.image, "sh", "-c", "ps -o args | grep -c '[s]leep 1000'",
+                    ])
+                #expect(member.code == 0 && member.out == "1\n", "\(member)")
+                #expect(try place.docker(["rm", "--force", "owner"]).code == 0)
+            }
+        }
+
         /// Some processes, and as much memory as a guest that has booted: "10 121MiB / 1.27GiB".
         private func isCost(_ stats: String) -> Bool {
             let words = stats.split(separator: " ")

@@ -69,6 +69,36 @@ extension EndToEnd {
             #expect(lines == ["2", "/sys/fs/cgroup/cgroup.procs"])
         }
 
+        /// As podman has it for systemd on a host with v1.
+        @Test func cgroupsOfTheHost() throws {
+            let bind: JSONValue = [
+                "destination": "/sys/fs/cgroup/systemd", "type": "bind", "source": "/sys/fs/cgroup/systemd",
+                "options": ["bind", "nodev", "noexec", "nosuid"],
+            ]
+            let lines = try Host.lines("mkdir /sys/fs/cgroup/x && echo made; ls -d /sys/fs/cgroup/systemd 2>&1; true") {
+                $0.append("linux.namespaces", ["type": "cgroup"])
+                $0.append("mounts", bind)
+            }
+            #expect(lines == ["made", "ls: /sys/fs/cgroup/systemd: No such file or directory"])
+        }
+
+        @Test("what is reserved may be more than the guest has; what is used may not")
+        func reservedMemory() throws {
+            try Host.use { host in
+                let bundle = try host.bundle(
+                    "dd if=/dev/zero of=/dev/null bs=900M count=0 && echo reserved; cat /proc/sys/vm/overcommit_memory"
+                ) {
+                    $0.set("linux.resources.memory", ["limit": .integer(64 << 20)])
+                }
+                let outcome = try host.run(bundle)
+                #expect(outcome.lines == ["reserved", "1"], "\(outcome)")
+                let used = try host.run("dd if=/dev/zero of=/dev/null bs=200M count=1; echo $?") {
+                    $0.set("linux.resources.memory", ["limit": .integer(64 << 20)])
+                }
+                #expect(used.lines.last == "137", "\(used)")
+            }
+        }
+
         @Test("a limit of no processes is one since 1.3, and was none before")
         func noProcesses() throws {
             for (version, expected) in [("1.3.0", "1"), ("1.2.1", "max")] {

@@ -126,7 +126,9 @@ struct Launch {
     /// Between the host's mounts and the guest's nothing is passed on.
     private func warnOfPropagation(_ spec: Spec) {
         for (index, mount) in spec.mounts.enumerated() where mount.isBind {
-            for word in mount.options where ["shared", "rshared", "slave", "rslave"].contains(word) {
+            // buildah says "shared" of everything. Below a file there is nothing.
+            for word in mount.options
+            where ["rshared", "slave", "rslave"].contains(word) && File.isDirectory(mount.source) {
                 context.log.warning(
                     "mounts[\(index)]: \(word) holds inside the guest: what the host mounts below \(mount.source) from now on is "
                         + "not seen in the container, nor the other way round")
@@ -138,8 +140,7 @@ struct Launch {
     private func join(
         _ joined: JoinedNamespaces, _ request: inout LaunchRequest, _ spec: Spec
     ) throws(RuntimeError) {
-        // Docker says {} where it says nothing.
-        guard (spec.linux?.resources?.blockIO?.json ?? .object(JSONObject())) == .object(JSONObject()) else {
+        guard spec.linux?.resources?.blockIO?.saysNothing ?? true else {
             throw RuntimeError(
                 "linux.resources.blockIO is not supported in the guest of another container: the limits of devices are the "
                     + "guest's as a whole")

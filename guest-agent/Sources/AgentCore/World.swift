@@ -55,6 +55,9 @@ enum World {
     /// that watch files need more than 128 inotify instances.
     private static let parameters: [(String, String)] = [
         ("vm/max_map_count", "1048576"),
+        // What is only reserved is measured against a host's memory elsewhere; here the container's limit decides, and an OOM
+        // kill is what its caller knows.
+        ("vm/overcommit_memory", "1"),
         ("fs/inotify/max_user_instances", "8192"),
         ("fs/inotify/max_user_watches", "1048576"),
     ]
