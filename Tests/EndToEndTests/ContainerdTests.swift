@@ -56,8 +56,10 @@ extension EndToEnd {
                     let python = try Running("/usr/bin/env", ["python3", program], stdin: .pipe)
                     python.write(profile.bytes())
                     python.closeInput()
-                    #expect(try python.finish().stdout == ours.program)
-                    #expect(ours.program.count / 8 > 200)
+                    let theirs = try python.finish().stdout
+                    // What stands before it is about calls that the profile does not know (SeccompTests).
+                    #expect(Array(ours.program.suffix(theirs.count)) == theirs)
+                    #expect(ours.program.count - theirs.count <= 12 * 8 && theirs.count / 8 > 200)
                     #expect(try place.ctr("containers", "rm", "p").code == 0)
                 }
             }

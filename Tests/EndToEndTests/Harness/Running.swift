@@ -43,10 +43,13 @@ struct Outcome: CustomStringConvertible {
 
 /// A program that was started. Everything is done by the test's own thread: it reads, writes and waits in `pump`.
 final class Running {
+    /// Those whose ends have not been seen: they are waited for here, and by nobody else.
+    private(set) nonisolated(unsafe) static var own: Set<pid_t> = []
+
     let pid: pid_t
     private let process: ChildProcess
     private let command: String
-    private var status: ExitStatus?
+    private var status: ExitStatus? { didSet { if status != nil { Self.own.remove(pid) } } }
     private var input: SharedDescriptor?
     private var unwritten: [UInt8] = []
     private var closesInput = false
@@ -92,6 +95,7 @@ final class Running {
         }
         process = try program.start()
         pid = process.pid
+        Self.own.insert(pid)
     }
 
     var stdout: [UInt8] { collected[0] }
@@ -203,5 +207,8 @@ final class Running {
         }
     }
 
-    deinit { kill() }
+    deinit {
+        kill()
+        Self.own.remove(pid)
+    }
 }
