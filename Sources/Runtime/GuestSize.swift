@@ -66,8 +66,8 @@ extension Linux.Resources {
 
     /// As the kernel reads a size (memparse): "900M".
     private static func bytes(_ text: String) -> Int64? {
-        let shifts: [Character: Int64] = ["k": 10, "m": 20, "g": 30, "t": 40]
-        let unit = text.last.flatMap { shifts[Character($0.lowercased())] }
+        let shifts: [Character: Int64] = ["k": 10, "K": 10, "m": 20, "M": 20, "g": 30, "G": 30, "t": 40, "T": 40]
+        let unit = text.last.flatMap { shifts[$0] }
         guard let number = Int64(unit == nil ? text : String(text.dropLast())), number >= 0 else { return nil }
         let product = number.multipliedReportingOverflow(by: 1 << (unit ?? 0))
         return product.overflow ? .max : product.partialValue

@@ -38,6 +38,8 @@ enum GoFlags {
 
     /// With the options before the command's name put right behind it.
     static func normalized(_ arguments: [String], commands: Set<String>) -> [String] {
+        // ArgumentParser's own, which runc's callers do not know.
+        if arguments.first?.hasPrefix("--generate-completion-script") == true { return arguments }
         var rest = arguments[...]
         var command = ""
         let moved = options(of: &rest, alsoValued: dropped, dropping: dropped) { command = $0 }

@@ -75,6 +75,8 @@ extension EndToEnd {
                 }
                 let version = try host.start(["--version"]).finish()
                 #expect(version.out.hasPrefix("kvm-runtime version "), "\(version)")
+                let script = try Running(Build.binary, ["--generate-completion-script", "bash"]).finish()
+                #expect(script.code == 0 && script.out.contains("complete"), "\(script)")
                 let wrong = try host.start(["exec", "--tty=perhaps", id, "true"]).finish()
                 #expect(wrong.code == 1 && wrong.err.hasPrefix("kvm-runtime: "), "\(wrong)")
             }

@@ -156,6 +156,9 @@ final class ProcessStdio {
     /// The process has ended: nobody gets through to it any more.
     func stopListening() { passedRelays.stopListening() }
 
+    /// Of all streams, so far.
+    var bytesMoved: Int { relays.reduce(0) { $0 + $1.bytesMoved } }
+
     /// Somebody does not take the output.
     var isStuck: Bool { relays.contains(where: \.isStuck) }
 

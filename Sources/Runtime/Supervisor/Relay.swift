@@ -19,6 +19,7 @@ final class Relay {
     private let moved: (Int) -> Void
     private var buffer: [UInt8] = []
     private var written = 0
+    private(set) var bytesMoved = 0
     private var sourceToken: EventLoop.Token?
     private var sinkToken: EventLoop.Token?
     private let watchesSink: Bool
@@ -94,6 +95,7 @@ final class Relay {
             while written < buffer.count {
                 let count = try sink.write(buffer, from: written)
                 written += count
+                bytesMoved += count
                 moved(count)
             }
         } catch .wouldBlock {

@@ -70,7 +70,9 @@ final class StandIn {
             let console = plan.process.consoleSize
             size = Terminal.Size(
                 rows: UInt16(clamping: console?.height ?? 0), columns: UInt16(clamping: console?.width ?? 0))
-            if !consoleSocket, let own = try? Terminal.size(of: 0), own.rows > 0 { size = own }
+            if !consoleSocket, let own = try? Terminal.size(of: CallersTerminal.number ?? 0), own.rows > 0 {
+                size = own
+            }
         }
         var jail = plan.jail
         jail.process.terminal = size.map { TerminalSize(rows: $0.rows, columns: $0.columns) }

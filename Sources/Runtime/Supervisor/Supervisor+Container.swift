@@ -278,9 +278,7 @@ extension Supervisor {
         // Who ends a process by a signal takes into account what it had not got rid of.
         guard let signal = exit.signal, sentSignals.contains(signal) else { return }
         recordStopped()
-        loop.after(milliseconds: Self.patience) { [weak self] in
-            if self?.stdio?.isDelivered == false { self?.giveUpOutput() }
-        }
+        awaitReader()
     }
 
     /// Ends the sandbox on request: the container's processes are killed and what they wrote is synced, if the guest is

@@ -101,5 +101,4 @@ extension Supervisor {
         // Who runs it, and somebody deletes it, has an exit code and nothing to complain of.
         if !isDeleted || record.status == .creating { launcher.send(event) }
     }
-
 }

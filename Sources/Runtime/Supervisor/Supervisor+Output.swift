@@ -28,11 +28,22 @@ extension Supervisor {
     /// The init has been killed. The agent tells of the end when it has handed over all output: one that nobody takes is not to
     /// keep it, when it has had its time.
     func awaitKilled() {
+        let taken = stdio?.bytesMoved
         loop.after(milliseconds: 2000) { [weak self] in
             guard let self, isServing else { return }
-            guard let stdio, stdio.isStuck else { return awaitKilled() }
+            // Who takes it slowly takes it.
+            guard let stdio, stdio.isStuck, stdio.bytesMoved == taken else { return awaitKilled() }
             isOutputLost = true
             stdio.close()
+        }
+    }
+
+    /// The init has ended by a signal of somebody's, who is not to wait for one that takes nothing of its output.
+    func awaitReader() {
+        let taken = stdio?.bytesMoved
+        loop.after(milliseconds: Self.patience) { [weak self] in
+            guard let self, let stdio, !stdio.isDelivered else { return }
+            if stdio.bytesMoved == taken { giveUpOutput() } else { awaitReader() }
         }
     }
 
@@ -44,7 +55,7 @@ extension Supervisor {
     }
 
     func resizeTerminal() {
-        guard let size = stdio?.terminalSize, phase >= .created, phase < .exited else { return }
+        guard let size = stdio?.terminalSize, isServing else { return }
         agent?.send(.resize(ResizeTerminal(process: ProcessName(id.text), rows: size.rows, columns: size.columns))) {
             _ in
         }

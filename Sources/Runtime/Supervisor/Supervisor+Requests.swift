@@ -16,7 +16,7 @@ extension Supervisor {
 
     /// A signal that this process got is meant for the container; before that runs, it is meant for us.
     private func forward(_ signal: CInt) {
-        if phase >= .created && phase < .exited {
+        if isServing {
             let sent = InitSignals.translate(
                 signal, for: spec.process, rootfs: self.request.rootfs)
             sentSignals.insert(UInt8(sent))

@@ -53,8 +53,9 @@ final class WatchScanner {
         next = loop.after(milliseconds: milliseconds) { [self] in
             let began = Clock.monotonicNanoseconds()
             if processes.isEmpty, descriptors.isEmpty { begin() }
-            var isOver = false
-            while !isOver, Clock.monotonicNanoseconds() - began < Self.nanosecondsOfTurn { isOver = !step() }
+            while step(), Clock.monotonicNanoseconds() - began < Self.nanosecondsOfTurn {}
+            // The time can be over with the last of them as well.
+            let isOver = processes.isEmpty && descriptors.isEmpty
             if isOver { finish() }
             let spent = (Clock.monotonicNanoseconds() - began) / 1_000_000
             schedule(milliseconds: max(isOver ? Self.milliseconds : 1, spent * Self.shareOfTime))
