@@ -86,7 +86,8 @@ extension EndToEnd {
         @Test func everyOptionTakesAnyValue() throws {
             let help = try JSONValue.parse(try Running(Build.binary, ["--experimental-dump-help"]).finish().stdout)
             var commands = help.at("command.subcommands")?.elements ?? []
-            commands.removeAll { $0["commandName"] == "help" }
+            // checkpoint and restore pass over what they do not know, and would open a log of the name.
+            commands.removeAll { ["help", "checkpoint", "restore"].contains($0["commandName"]?.string ?? "") }
             #expect(commands.count > 15)
             for command in commands {
                 let name = try #require(command["commandName"]?.string)
